@@ -1,0 +1,3 @@
+// Package ledger decides whom to serve next: the tit-for-tat ledger. It is
+// pure; see Ledger.
+package ledger
