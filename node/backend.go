@@ -1,0 +1,26 @@
+package node
+
+import (
+	"context"
+	"io"
+
+	"github.com/shoal-p2p/shoal/merkle"
+)
+
+// API is what a node does for a command: *Node inside this process, *Client
+// over the API socket of a running one.
+type API interface {
+	Add(ctx context.Context, path string, opt AddOptions) (Added, error)
+	Fetch(ctx context.Context, target merkle.Target, opt FetchOptions) (*Result, error)
+	// Cat writes bytes from to to of a file, both ends inclusive, to -1 for its end, as they are verified.
+	Cat(ctx context.Context, target merkle.Target, from, to int64, w io.Writer, opt FetchOptions) error
+	List(ctx context.Context, target merkle.Target, opt FetchOptions) ([]Entry, error)
+	// Find calls found for each provider of the root until ctx ends or the lookup is exhausted.
+	Find(ctx context.Context, target merkle.Target, opt FetchOptions, found func(Provider)) error
+	Status(ctx context.Context) (Status, error)
+	// Verify re-hashes what is held of root ("" for everything) and calls bad for each piece that does not match.
+	Verify(ctx context.Context, root string, bad func(Bad)) error
+	Unshare(ctx context.Context, root string) error
+	ID() string
+	Close() error
+}

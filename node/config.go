@@ -1,0 +1,51 @@
+package node
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/shoal-p2p/shoal/cdnfallback/policy"
+)
+
+// Config says how a node runs. One key of config.toml is one field here, one
+// flag and one SHOAL_* variable. The zero value works.
+type Config struct {
+	Dir         string   // identity, index, kept pieces and api.sock; required
+	Listen      []string // multiaddrs; TCP and QUIC on 7461 if empty, with a fall-back to a remembered free port
+	Bootstrap   []string // multiaddrs with /p2p/ID of nodes to join through
+	MDNS        Switch   // find nodes on the LAN; on if empty
+	PortMap     Switch   // ask the router for a port by UPnP or NAT-PMP; on if empty
+	Origins     []string // URLs that hold what is fetched
+	Upload      string   // rate as typed: "20Mbit/s", "off", "unlimited"; 10Mbit/s on WAN with the LAN exempt if empty
+	Download    string   // rate as typed; unlimited if empty
+	LAN         []string // CIDRs that count as LAN beside the interfaces' own subnets
+	Announce    string   // "roots"; the default
+	Relay       bool     // public and willing to relay
+	LogLevel    string   // debug, info, warn, error; warn if empty
+	Version     string   // shown in status and to peers
+	Log         *slog.Logger
+	DialTimeout time.Duration // of one connection attempt to a provider; 5s if zero
+}
+
+// Switch is "on" or "off"; empty means the default of its field.
+type Switch string
+
+// Off reports whether s is switched off.
+func (s Switch) Off() bool { return s == "off" }
+
+// FetchOptions tell how a root is fetched.
+type FetchOptions struct {
+	Output      string   // absolute target path; "" keeps the pieces in the node's directory
+	Origins     []string // beside Config.Origins and those of the target
+	Headers     []string // "Key: Value" for the named origins
+	Peers       []string // multiaddrs with /p2p/ID to ask directly
+	Bootstrap   []string // joined before looking
+	Class       policy.Class
+	OriginAfter time.Duration // how long peers get before the origin; class default if zero
+	Timeout     time.Duration // no useful byte for so long: give up; 2m if zero
+	Deadline    time.Duration // in total; none if zero
+
+	// Progress, if not nil, is called from one goroutine, at most every 100 ms
+	// and on each change of Progress.Waiting; it must not block.
+	Progress func(Progress) `json:"-"`
+}

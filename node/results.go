@@ -1,0 +1,160 @@
+package node
+
+import "time"
+
+// Amount is what one kind of source gave.
+type Amount struct {
+	Bytes int64 `json:"bytes"`
+	Peers int   `json:"peers"` // distinct peers, or origins
+}
+
+// From splits bytes by where they came from.
+type From struct {
+	LAN    Amount `json:"lan"`
+	WAN    Amount `json:"wan"`
+	Relay  Amount `json:"relay"`
+	Origin Amount `json:"origin"`
+	Disk   Amount `json:"disk"` // was here already, under any root
+}
+
+// Progress is the state of a fetch in flight.
+type Progress struct {
+	CID     string  `json:"cid"`
+	Name    string  `json:"name"`
+	Size    int64   `json:"size"`  // 0 until the tree is known
+	Have    int64   `json:"have"`  // payload bytes verified and written
+	Rate    float64 `json:"rate"`  // bytes/s, smoothed
+	Peers   int     `json:"peers"` // connected peers of the root
+	From    From    `json:"from"`
+	Waiting string  `json:"waiting,omitempty"` // why nothing moves, in words; "" while it does
+}
+
+// Result is a finished fetch; its JSON is that of `shoal get --json`.
+type Result struct {
+	CID           string           `json:"cid"`
+	Path          string           `json:"path"`
+	Size          int64            `json:"size"`
+	Seconds       float64          `json:"seconds"`
+	Verified      bool             `json:"verified"`
+	From          From             `json:"from"`
+	OriginReasons map[string]int64 `json:"origin_reasons"`
+	Rejected      int64            `json:"rejected_bytes"`
+	Duplicate     int64            `json:"duplicate_bytes"`
+	Sent          int64            `json:"sent_bytes"`
+	Origins       []string         `json:"origins,omitempty"` // hosts that gave bytes
+	Liars         []string         `json:"liars,omitempty"`   // sources that gave wrong bytes
+}
+
+// Added is one path that became a root.
+type Added struct {
+	CID     string `json:"cid"`
+	Size    int64  `json:"size"`
+	Pieces  int    `json:"pieces"`
+	Name    string `json:"name"`
+	Skipped int    `json:"skipped,omitempty"` // dot entries and special files left out
+	Link    string `json:"link,omitempty"`    // shoal: link with this node's addresses
+}
+
+// AddOptions tell how a path becomes a root.
+type AddOptions struct {
+	Profile  string // "unixfs-v1-2025" if empty, or "unixfs-v0-2015"
+	Hidden   bool   // take dot entries too
+	Modes    bool   // keep the executable bit; changes the CID
+	Copy     bool   // keep a private copy in the node's directory
+	OnlyHash bool   // compute, share nothing
+	TreeFile string // write the tree as a .shoal file here, for a plain HTTP origin
+
+	Progress func(bytes int64)      `json:"-"`
+	Skip     func(path, why string) `json:"-"`
+}
+
+// Entry is one line of `shoal ls`.
+type Entry struct {
+	Type string `json:"type"` // file, dir, symlink
+	Size int64  `json:"size"`
+	Name string `json:"name"`
+	CID  string `json:"cid"`
+}
+
+// Provider is one line of `shoal find`.
+type Provider struct {
+	ID    string   `json:"id"`
+	Addrs []string `json:"addrs"`
+}
+
+// Bad is a piece that no longer verifies.
+type Bad struct {
+	CID   string `json:"cid"`
+	Path  string `json:"path"`
+	Piece int    `json:"piece"`
+	Error string `json:"error"`
+}
+
+// Status is `shoal status --json`.
+type Status struct {
+	PeerID       string       `json:"peer_id"`
+	Addrs        []string     `json:"addrs"`
+	Version      string       `json:"version"`
+	Reachability string       `json:"reachability"` // public, private, unknown
+	Swarm        SwarmStatus  `json:"swarm"`
+	DHT          DHTStatus    `json:"dht"`
+	Peers        []PeerStatus `json:"peers"`
+	Roots        []RootStatus `json:"roots"`
+	Uptime       float64      `json:"uptime_s"`
+	RSS          int64        `json:"rss_bytes"`
+}
+
+// SwarmStatus names the swarm a node is in.
+type SwarmStatus struct {
+	Name    string `json:"name"`
+	Private bool   `json:"private"`
+}
+
+// DHTStatus is the node's part in the DHT.
+type DHTStatus struct {
+	Mode         string `json:"mode"` // server, client
+	RoutingTable int    `json:"routing_table"`
+}
+
+// PeerStatus is one connected peer that speaks the exchange protocol.
+type PeerStatus struct {
+	ID        string  `json:"id"`
+	Addr      string  `json:"addr"`
+	Transport string  `json:"transport"` // tcp, quic-v1, …
+	Path      string  `json:"path"`      // lan, wan, relay
+	RTT       float64 `json:"rtt_ms"`
+	Received  int64   `json:"received"`
+	Sent      int64   `json:"sent"`
+	Balance   int64   `json:"balance"` // received less sent
+}
+
+// RootStatus is one root of this node.
+type RootStatus struct {
+	CID   string `json:"cid"`
+	Name  string `json:"name"`
+	Size  int64  `json:"size"`
+	Have  int64  `json:"have"`
+	State string `json:"state"` // complete, fetching, waiting
+	Why   *Why   `json:"why,omitempty"`
+	From  From   `json:"from"`
+	Sent  int64  `json:"sent_bytes"`
+	Path  string `json:"path,omitempty"`
+}
+
+// Why tells why a root waits.
+type Why struct {
+	Code  string   `json:"code"` // nobody, looking, stalled, no-tree, …
+	Since float64  `json:"since_s"`
+	Tried []string `json:"tried"`
+	Next  string   `json:"next"`
+}
+
+// Setting is one effective setting and where it came from.
+type Setting struct {
+	Key    string `json:"key"`
+	Value  string `json:"value"`
+	Source string `json:"source"` // default, config.toml, environment, flag
+}
+
+// since is a duration in seconds, as JSON has it.
+func since(t time.Time) float64 { return time.Since(t).Seconds() }
