@@ -7,24 +7,28 @@ import (
 	"github.com/shoal-p2p/shoal/cdnfallback/policy"
 )
 
-// Config says how a node runs. One key of config.toml is one field here, one
-// flag and one SHOAL_* variable. The zero value works.
+// Config says how a node runs. A field with a toml key is one key of
+// config.toml, one flag and one SHOAL_* variable; Load reads them and Options
+// documents them. The others are for programs that embed a node. The zero value
+// of every field but Dir works.
 type Config struct {
-	Dir         string   // identity, index, kept pieces and api.sock; required
-	Listen      []string // multiaddrs; TCP and QUIC on 7461 if empty, with a fall-back to a remembered free port
-	Bootstrap   []string // multiaddrs with /p2p/ID of nodes to join through
-	MDNS        Switch   // find nodes on the LAN; on if empty
-	PortMap     Switch   // ask the router for a port by UPnP or NAT-PMP; on if empty
-	Origins     []string // URLs that hold what is fetched
-	Upload      string   // rate as typed: "20Mbit/s", "off", "unlimited"; 10Mbit/s on WAN with the LAN exempt if empty
-	Download    string   // rate as typed; unlimited if empty
-	LAN         []string // CIDRs that count as LAN beside the interfaces' own subnets
-	Announce    string   // "roots"; the default
-	Relay       bool     // public and willing to relay
-	LogLevel    string   // debug, info, warn, error; warn if empty
-	Version     string   // shown in status and to peers
-	Log         *slog.Logger
-	DialTimeout time.Duration // of one connection attempt to a provider; 5s if zero
+	Dir       string   `toml:"-"`                   // identity, index, kept pieces and api.sock; required
+	Listen    []string `toml:"listen,omitempty"`    // multiaddrs; TCP and QUIC on 7461 if empty, with a fall-back to a remembered free port
+	Bootstrap []string `toml:"bootstrap,omitempty"` // multiaddrs with /p2p/ID of nodes to join through
+	MDNS      Switch   `toml:"mdns,omitempty"`      // find nodes on the LAN; on if empty
+	PortMap   Switch   `toml:"portmap,omitempty"`   // ask the router for a port by UPnP or NAT-PMP; on if empty
+	Origins   []string `toml:"origin,omitempty"`    // URLs that hold what is fetched
+	Upload    string   `toml:"upload,omitempty"`    // rate as typed, see ParseRate; 10Mbit/s on WAN with the LAN exempt if empty
+	Download  string   `toml:"download,omitempty"`  // rate as typed; unlimited if empty
+	LAN       []string `toml:"lan,omitempty"`       // CIDRs that count as LAN beside the interfaces' own subnets
+	Announce  string   `toml:"announce,omitempty"`  // "roots"; the default
+	Relay     bool     `toml:"relay,omitempty"`     // public and willing to relay
+	LogLevel  string   `toml:"log-level,omitempty"` // debug, info, warn, error; warn if empty
+
+	Offline     bool          `toml:"-"` // no network at all: index, hash and verify only
+	Version     string        `toml:"-"` // shown in status and to peers
+	Log         *slog.Logger  `toml:"-"` // discarded if nil
+	DialTimeout time.Duration `toml:"-"` // of one connection attempt to a provider; 5s if zero
 }
 
 // Switch is "on" or "off"; empty means the default of its field.
