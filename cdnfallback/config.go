@@ -1,0 +1,130 @@
+package cdnfallback
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Config tells where an origin is and how to talk to it.
+type Config struct {
+	// URL of a file, of a directory, or of a trustless gateway, with http or
+	// https; required. User name and password in it are used for its host only.
+	URL string
+	// Named says that the user gave URL. Then its host may stand in a private
+	// network or on this machine, and Headers and Netrc apply. Otherwise (the URL
+	// came from a manifest, a peer or the DHT) only public addresses are dialled.
+	Named bool
+	// Headers go with each request to the host of URL, and to no other. An error
+	// if not Named.
+	Headers []Header
+	// Netrc is a file with credentials by host, used if Named and neither URL nor
+	// Headers have any. "" or a file that does not exist: none. See NetrcPath.
+	Netrc string
+
+	UserAgent     string        // "shoal" if empty
+	HeaderTimeout time.Duration // from a request to its answer's header, connecting included; 15 s if zero
+	StallTimeout  time.Duration // of waiting in which at least 4 KiB of a body arrive; 15 s if zero
+
+	// Proxy names the proxy of a request, as http.Transport.Proxy does; nil: none.
+	// It is used only if Named: behind a proxy the address cannot be checked.
+	Proxy func(*http.Request) (*url.URL, error)
+	// RootCAs are trusted for https; the system's if nil.
+	RootCAs *x509.CertPool
+	// Transport replaces the connections of this package. Its owner then sees to
+	// the check of addresses; those that stand in a URL are still checked here.
+	Transport http.RoundTripper
+	Log       *slog.Logger // nil: discard. Never gets a credential or a query.
+}
+
+// Header is a field for the named host. Its value counts as a secret: it is
+// shown by no formatting verb of fmt that goes through String.
+type Header struct {
+	Name  string
+	Value string
+}
+
+// String shows the name only.
+func (h Header) String() string { return h.Name + ": ***" }
+
+// GoString shows the name only.
+func (h Header) GoString() string { return h.String() }
+
+// ParseHeader reads "Name: value" as curl -H takes it.
+func ParseHeader(s string) (Header, error) {
+	name, value, ok := strings.Cut(s, ":")
+	if !ok {
+		// s is not shown: it may be a secret whose name was forgotten.
+		return Header{}, errors.New("header has no colon: write it as 'Name: value'")
+	}
+	h := Header{Name: name, Value: strings.Trim(value, " \t\r\n")}
+	return h, h.check()
+}
+
+// Limits of the headers of a Config.
+const (
+	maxHeaders     = 64
+	maxHeaderValue = 16 << 10 // bytes
+)
+
+// ownHeaders are set by this package, or would break what it relies on.
+var ownHeaders = map[string]bool{
+	"Range": true, "If-Range": true, "If-Match": true, "If-None-Match": true,
+	"If-Modified-Since": true, "If-Unmodified-Since": true, "Accept-Encoding": true,
+	"Connection": true, "Content-Length": true, "Transfer-Encoding": true,
+	"Host": true, "Te": true, "Trailer": true, "Upgrade": true,
+}
+
+// check refuses what is no header field (RFC 9110, 5.1 and 5.5) or is shoal's own.
+func (h Header) check() error {
+	const marks = "!#$%&'*+-.^_`|~"
+	bad := func(r rune) bool {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		return !letter && !strings.ContainsRune(marks, r)
+	}
+	switch {
+	case h.Name == "" || strings.ContainsFunc(h.Name, bad):
+		return errors.New("a header name has a character other than letters, digits and " + marks)
+	case ownHeaders[http.CanonicalHeaderKey(h.Name)]:
+		return fmt.Errorf("header %s is set by shoal itself", h.Name)
+	case len(h.Value) > maxHeaderValue:
+		return fmt.Errorf("value of header %s is longer than %d bytes", h.Name, maxHeaderValue)
+	case strings.ContainsFunc(h.Value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
+		return fmt.Errorf("value of header %s has a control character", h.Name)
+	}
+	return nil
+}
+
+// parseURL checks and splits the URL of an origin. Its errors do not show
+// credentials or the query.
+func parseURL(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	if err != nil {
+		var ue *url.Error
+		if errors.As(err, &ue) {
+			err = ue.Err // ue itself quotes s whole
+		}
+		return nil, fmt.Errorf("origin URL: %w", err)
+	}
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, fmt.Errorf("origin %s: scheme must be http or https", display(u))
+	case u.Hostname() == "":
+		return nil, fmt.Errorf("origin %s: host is missing", display(u))
+	case u.Opaque != "":
+		return nil, fmt.Errorf("origin %s: // is missing after the scheme", u.Scheme)
+	}
+	u.Fragment, u.RawFragment = "", ""
+	return u, nil
+}
+
+// display is a URL without credentials, query and fragment.
+func display(u *url.URL) string {
+	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
+	return shown.String()
+}
