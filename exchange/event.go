@@ -1,0 +1,87 @@
+package exchange
+
+import "github.com/ipfs/go-cid"
+
+// Event is what a peer of a root did. Events reach the owner of the root on the
+// channel given to Exchange.Open, in the order of the peer's messages. It is
+// one of the types below; the owner may send events of its own on the channel.
+type Event any
+
+// Opened says that a peer answered for the root. Missing peers neither have nor
+// seek it. Pieces is 0 while the peer does not know the tree.
+type Opened struct {
+	From    *Session
+	Missing bool
+	Pieces  int
+}
+
+// Haves adds pieces to what a peer has. Runs are within merkle.MaxPieces; the
+// owner checks them against its table.
+type Haves struct {
+	From *Session
+	All  bool
+	Runs []Run
+}
+
+// Unhaves takes pieces back.
+type Unhaves struct {
+	From *Session
+	Runs []Run
+}
+
+// Rejected says that a piece that was requested will not come.
+type Rejected struct {
+	From  *Session
+	Piece int
+	Busy  bool
+}
+
+// Claims says that a peer is fetching pieces from the origin for up to TTL milliseconds.
+type Claims struct {
+	From *Session
+	Runs []Run
+	TTL  int
+}
+
+// Met names peers of the root that a peer knows, as signed peer records.
+type Met struct {
+	From    *Session
+	Records [][]byte
+}
+
+// Arrived says that n more blocks of a requested piece came.
+type Arrived struct {
+	From  *Session
+	Piece int
+	N     int
+}
+
+// Received carries a whole leaf block, unverified. The owner gives Data back
+// with Release.
+type Received struct {
+	From  *Session
+	Piece int
+	Data  []byte
+}
+
+// Wasted counts bytes that came although they were cancelled.
+type Wasted struct {
+	From  *Session
+	Bytes int
+}
+
+// Gone says that the peer's session ended.
+type Gone struct {
+	From *Session
+	Err  error
+}
+
+// TreePart is the answer to Root.AskTree.
+type TreePart struct {
+	From    *Session
+	Node    cid.Cid
+	Skip    int
+	Blocks  [][]byte
+	More    bool
+	Missing bool
+}

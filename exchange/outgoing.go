@@ -1,0 +1,67 @@
+package exchange
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+)
+
+// frameTimeout is how long one frame may take: 2 MiB at 35 KiB/s.
+const frameTimeout = 60 * time.Second
+
+// writeFrame sends a header and its bytes on the data stream, opened first if
+// there is none.
+func (s *Session) writeFrame(ctx context.Context, f frame, body []byte) error {
+	s.dataMu.Lock()
+	defer s.dataMu.Unlock()
+	if s.data == nil {
+		ctx, cancel := context.WithTimeout(ctx, helloTimeout)
+		defer cancel()
+		st, err := s.x.host.NewStream(network.WithAllowLimitedConn(ctx, "shoal pieces"), s.Peer, s.x.data)
+		if err != nil {
+			return fmt.Errorf("open data stream to %v: %w", s.Peer, err)
+		}
+		s.data = st
+		if _, err := st.Write(binary.BigEndian.AppendUint64(nil, s.remote)); err != nil {
+			return fmt.Errorf("write to %v: %w", s.Peer, err)
+		}
+		s.x.spawn(func() { // a blocked write ends with the session
+			<-s.done
+			st.Reset()
+		})
+	}
+	s.data.SetWriteDeadline(time.Now().Add(frameTimeout)) // an error shows in the write itself
+	if _, err := s.data.Write(appendFrame(make([]byte, 0, frameHeader), f)); err != nil {
+		return fmt.Errorf("write to %v: %w", s.Peer, err)
+	}
+	if _, err := s.data.Write(body); err != nil {
+		return fmt.Errorf("write to %v: %w", s.Peer, err)
+	}
+	return nil
+}
+
+// record is the signed peer record of a connected peer, nil if it gave none.
+func (x *Exchange) record(p peer.ID) []byte {
+	book, ok := peerstore.GetCertifiedAddrBook(x.host.Peerstore())
+	if !ok {
+		return nil
+	}
+	env := book.GetPeerRecord(p)
+	if env == nil {
+		return nil
+	}
+	b, err := env.Marshal()
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+// random is a number for nonces and seeds that need not be secret.
+func (x *Exchange) random() uint64 { return rand.Uint64() }
