@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -122,7 +124,11 @@ func parseConfig(text []byte) (Config, map[string]bool, error) {
 		return Config{}, nil, explainTOML(err)
 	}
 	keys := make(map[string]bool, len(present))
-	for k := range present {
+	for _, k := range slices.Sorted(maps.Keys(present)) {
+		// The decoder takes keys in any case of letters; the promise is one key.
+		if !slices.Contains(knownKeys(), k) {
+			return Config{}, nil, unknownKey(k)
+		}
 		keys[k] = true
 	}
 	return cfg, keys, nil
@@ -131,17 +137,25 @@ func parseConfig(text []byte) (Config, map[string]bool, error) {
 // explainTOML names the line and, for an unknown key, the keys there are.
 func explainTOML(err error) error {
 	if missing, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(missing.Errors) > 0 {
-		var known []string
-		for _, o := range Options() {
-			known = append(known, o.Key)
-		}
 		first := missing.Errors[0]
 		row, _ := first.Position()
-		return fmt.Errorf("line %d: unknown key %q; the keys are %s", row, strings.Join(first.Key(), "."), strings.Join(known, ", "))
+		return fmt.Errorf("line %d: %w", row, unknownKey(strings.Join(first.Key(), ".")))
 	}
 	if bad, ok := errors.AsType[*toml.DecodeError](err); ok {
 		row, column := bad.Position()
 		return fmt.Errorf("line %d, column %d: %v", row, column, bad)
 	}
 	return err
+}
+
+func unknownKey(key string) error {
+	return fmt.Errorf("unknown key %q; the keys are %s", key, strings.Join(knownKeys(), ", "))
+}
+
+func knownKeys() []string {
+	var known []string
+	for _, o := range Options() {
+		known = append(known, o.Key)
+	}
+	return known
 }
