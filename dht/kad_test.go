@@ -1,6 +1,7 @@
 package dht_test
 
 import (
+	"math/rand/v2"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -45,24 +46,22 @@ func TestKad(t *testing.T) {
 	})
 }
 
-// Fifty nodes, 25 ms apart. 49 met as a tree, and one of them announces; the
-// last joins through another one and finds the holder, without being connected
-// to it, quickly.
+// Fifty nodes, 25 ms apart. Each of 49 has met up to three others, as after a
+// while without lookups, and one of them announces; the last joins through
+// another one and finds the holder, without being connected to it, quickly.
 func TestKadFifty(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const n, holder, finder = 50, 17, 49
 		hosts := testnet.New(t, n, testnet.Config{Latency: 25 * time.Millisecond, Mbit: 50})
 		kads := newKads(t, hosts)
+		met := rand.New(rand.NewPCG(50, 0))
 		for i := 1; i < finder; i++ {
-			testnet.Connect(t, hosts[i], hosts[(i-1)/4])
-		}
-		time.Sleep(time.Second)
-		for i, k := range kads[:finder] {
-			if err := k.Refresh(t.Context()); err != nil {
-				t.Fatalf("node %d: %v", i, err)
+			for range min(i, 3) {
+				testnet.Connect(t, hosts[i], hosts[met.IntN(i)])
 			}
 		}
+		time.Sleep(time.Second)
 		root := dhttest.Root(t, "fifty")
 		start := time.Now()
 		if err := kads[holder].Provide(t.Context(), root); err != nil {
