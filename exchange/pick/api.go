@@ -1,5 +1,7 @@
 package pick
 
+import "time"
+
 // PeerKey names a peer; any comparable string.
 type PeerKey string
 
@@ -11,24 +13,36 @@ const (
 	LAN Path = iota
 	WAN
 	Relay
+	paths
 )
 
 // Request asks a peer for a run of blocks of one piece, in order.
 type Request struct {
 	Peer  PeerKey
 	Piece int
-	First int // block number in the piece
-	Count int // blocks
+	First int // block number in the piece; 0 begins an attempt
+	Count int // blocks, at least 1
 }
 
-// Cancel takes back all that was asked of a peer for a piece.
+// Cancel takes back all that was asked of a peer for a piece. What still
+// arrives of it is to be thrown away.
 type Cancel struct {
 	Peer  PeerKey
 	Piece int
 }
 
-// Plan is what to do now.
+// Plan is what to do now, in the order of its fields: a peer may be asked
+// again in Requests for a piece that Cancels takes back.
 type Plan struct {
-	Requests []Request
 	Cancels  []Cancel
+	Freed    []int     // pieces that are missing and no longer asked of anyone: Asked turned false
+	Requests []Request // best use of each peer first
+}
+
+// Config tunes a Picker. The zero value works.
+type Config struct {
+	Block      int           // bytes of a block; 64 KiB if zero
+	MaxStarted int           // attempts in flight at once, each a buffer of one piece, at least 8; 64 if zero
+	MaxPeer    int           // bytes in flight at one peer; 8 MiB if zero
+	Worth      time.Duration // a worse path is used for what a better one holds only if all is done sooner by more than this; 1 s if zero
 }

@@ -1,44 +1,169 @@
 package pick
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"time"
 )
 
-// Config tunes a Picker. The zero value works.
-type Config struct {
-	Block      int           // bytes of a block; 64 KiB if zero
-	MaxStarted int           // attempts in flight at once, each a buffer of one piece; 64 if zero
-	MaxPeer    int           // bytes in flight at one peer; 8 MiB if zero
-	Worth      time.Duration // a worse path is used where it saves more than this in total; 1 s if zero
+const (
+	defaultBlock   = 64 << 10 // 0.1% header, 65 ms at 1 MB/s; algorithms.md 12.1
+	defaultStarted = 64       // 64 to 128 MiB of buffers; 8 fast peers with 8 pieces each
+	defaultPeer    = 8 << 20  // below the windows of QUIC (10-15 MiB) and yamux (16 MiB)
+	maxCopies      = 2        // of a piece in flight; a third seldom helps and always costs
+	commonest      = 63       // availability from which all pieces are equally common
+)
+
+// Picker decides what to ask of whom. It is not safe for use by several
+// goroutines. Peers and pieces that it does not know are ignored, as are events
+// about attempts that it has given up: they may cross a Cancel on the way.
+//
+// Time given to its methods should not run backwards; if it does it stands still.
+type Picker struct {
+	cfg Config
+	rng *rand.Rand
+	now time.Time
+
+	pieces  []piece
+	missing *set                // wanted and not here
+	open    *set                // may be asked of a peer now
+	rarity  [commonest + 1]*set // open, split by holders that are not seeds; nil until used
+	again   []int               // begun, and perhaps without a peer that delivers: to be asked first
+	held    map[int]bool        // another source fetches it
+	unasked int                 // missing, in no attempt and not held; 0 begins the endgame
+	done    int                 // pieces here
+	opened  uint64              // counts pieces that became open: what a peer that found nothing waits for
+	tries   map[int][]*attempt  // by piece, at most maxCopies
+	started []*attempt          // all attempts
+	peers   map[PeerKey]*peer   //
+	order   []*peer             // by path, then rate, then arrival
+	arrived uint64              // peers seen so far
+	seeds   int                 // peers that have every piece and are counted here, not in piece.holders
+	classes [paths]class        // what better paths hold and how fast they are
+	ranked  time.Time           // when order and classes were made
+	due     deadlines           // pieces with a deadline
+	took    spread              // how long an attempt takes
+	inUse   int64               // bytes in flight
+	cancels []Cancel            // for the next Plan
+	freed   []int               // for the next Plan
+	wake    time.Time           // see Deadline
 }
 
-// Picker decides what to ask of whom.
-type Picker struct{}
+// New returns a picker for pieces of the given sizes in bytes (1 and more).
+// Nothing is wanted at first.
+func New(cfg Config, sizes []int, rng *rand.Rand) *Picker {
+	cfg.Block = cmp.Or(cfg.Block, defaultBlock)
+	cfg.MaxStarted = max(8, cmp.Or(cfg.MaxStarted, defaultStarted))
+	cfg.MaxPeer = max(2*cfg.Block, cmp.Or(cfg.MaxPeer, defaultPeer))
+	cfg.Worth = cmp.Or(cfg.Worth, time.Second)
+	p := &Picker{
+		cfg:     cfg,
+		rng:     rng,
+		pieces:  make([]piece, len(sizes)),
+		missing: newSet(len(sizes)),
+		open:    newSet(len(sizes)),
+		held:    map[int]bool{},
+		tries:   map[int][]*attempt{},
+		peers:   map[PeerKey]*peer{},
+	}
+	for i, size := range sizes {
+		p.pieces[i] = piece{size: int32(size), in: nowhere}
+	}
+	p.due.at = map[int]time.Time{}
+	return p
+}
 
-// New returns a picker for pieces of the given sizes in bytes. Nothing is wanted at first.
-func New(cfg Config, sizes []int, rng *rand.Rand) *Picker { return &Picker{} }
+// Want asks for a piece, by deadline if that is not zero. Calling it again
+// changes the deadline. A piece that is here already stays done.
+func (p *Picker) Want(now time.Time, piece int, deadline time.Time) {
+	p.clock(now)
+	if !p.valid(piece) {
+		return
+	}
+	p.pieces[piece].wanted = true
+	if !p.pieces[piece].done {
+		p.due.set(piece, deadline)
+	}
+	p.refresh(piece)
+}
 
-func (p *Picker) Want(now time.Time, piece int, deadline time.Time)                {}
-func (p *Picker) WantAll(now time.Time)                                            {}
-func (p *Picker) Forget(now time.Time, piece int)                                  {}
-func (p *Picker) Done(now time.Time, piece int)                                    {}
-func (p *Picker) Lost(now time.Time, piece int)                                    {}
-func (p *Picker) Hold(now time.Time, piece int, held bool)                         {}
-func (p *Picker) OnPeer(now time.Time, peer PeerKey, path Path, rtt time.Duration) {}
-func (p *Picker) OnGone(now time.Time, peer PeerKey)                               {}
-func (p *Picker) OnAlive(now time.Time, peer PeerKey)                              {}
-func (p *Picker) OnHave(now time.Time, peer PeerKey, first, count int)             {}
-func (p *Picker) OnUnhave(now time.Time, peer PeerKey, first, count int)           {}
-func (p *Picker) OnBlocks(now time.Time, peer PeerKey, piece, n int)               {}
-func (p *Picker) OnReject(now time.Time, peer PeerKey, piece int)                  {}
-func (p *Picker) OnPiece(now time.Time, peer PeerKey, piece int, ok bool)          {}
-func (p *Picker) Advance(now time.Time) Plan                                       { return Plan{} }
-func (p *Picker) Deadline() time.Time                                              { return time.Time{} }
-func (p *Picker) Holders(piece int) int                                            { return 0 }
-func (p *Picker) Rate(peer PeerKey) float64                                        { return 0 }
-func (p *Picker) InFlight() int64                                                  { return 0 }
-func (p *Picker) Snubbed(peer PeerKey) bool                                        { return false }
-func (p *Picker) Dead(now time.Time) []PeerKey                                     { return nil }
-func (p *Picker) Wanted() int                                                      { return 0 }
-func (p *Picker) Asked(piece int) bool                                             { return false }
+// WantAll asks for every piece. Deadlines stay.
+func (p *Picker) WantAll(now time.Time) {
+	p.clock(now)
+	for i := range p.pieces {
+		p.pieces[i].wanted = true
+		p.refresh(i)
+	}
+}
+
+// Forget takes Want back. Attempts in flight are cancelled.
+func (p *Picker) Forget(now time.Time, piece int) {
+	p.clock(now)
+	if !p.valid(piece) {
+		return
+	}
+	p.pieces[piece].wanted = false
+	p.due.set(piece, time.Time{})
+	p.cancelAll(piece)
+	p.refresh(piece)
+}
+
+// Done tells that a piece is verified and here, whatever its source. Attempts
+// still in flight are cancelled.
+func (p *Picker) Done(now time.Time, piece int) {
+	p.clock(now)
+	if !p.valid(piece) || p.pieces[piece].done {
+		return
+	}
+	p.pieces[piece].done = true
+	p.done++
+	p.due.set(piece, time.Time{})
+	p.cancelAll(piece)
+	p.refresh(piece)
+}
+
+// Lost tells that a piece is no longer here; if it is wanted it is fetched again.
+func (p *Picker) Lost(now time.Time, piece int) {
+	p.clock(now)
+	if !p.valid(piece) || !p.pieces[piece].done {
+		return
+	}
+	p.pieces[piece].done = false
+	p.done--
+	p.refresh(piece)
+}
+
+// Hold tells that another source, the origin, is fetching a piece (held) or
+// has given up. A held piece is not begun at a peer, except in the endgame.
+func (p *Picker) Hold(now time.Time, piece int, held bool) {
+	p.clock(now)
+	if !p.valid(piece) {
+		return
+	}
+	if held {
+		p.held[piece] = true
+	} else {
+		delete(p.held, piece)
+	}
+	p.refresh(piece)
+}
+
+// Deadline is when Advance has to be called again if no event comes before;
+// zero: only an event can change what it would say.
+func (p *Picker) Deadline() time.Time { return p.wake }
+
+func (p *Picker) valid(piece int) bool { return piece >= 0 && piece < len(p.pieces) }
+
+// clock moves time forward.
+func (p *Picker) clock(now time.Time) {
+	if now.After(p.now) {
+		p.now = now
+	}
+}
+
+// wakeAt makes Deadline not later than at. What is past needs no waking.
+func (p *Picker) wakeAt(at time.Time) {
+	if at.After(p.now) && (p.wake.IsZero() || at.Before(p.wake)) {
+		p.wake = at
+	}
+}

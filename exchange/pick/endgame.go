@@ -1,0 +1,77 @@
+package pick
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// lateEvery is how often, without an event, the endgame looks for a peer that
+// became sooner than the one asked.
+const lateEvery = 250 * time.Millisecond
+
+// endgame asks for second copies when all that is missing is in flight: of
+// what would be finished last, at peers that have room and would be sooner by
+// at least a tenth. What another source holds is asked once, of idle peers.
+// The first copy that verifies wins; Done cancels the other.
+func (p *Picker) endgame(plan *Plan) {
+	p.wakeAt(p.now.Add(lateEvery))
+	for _, l := range p.late() {
+		if len(p.started) >= p.cfg.MaxStarted {
+			return
+		}
+		if q := p.spare(l.piece, l.left-l.left/10); q != nil {
+			p.whole(plan, q, l.piece)
+		}
+	}
+	if len(p.held) == 0 {
+		return
+	}
+	for _, q := range p.order {
+		if q.out == 0 && !q.snubbed && !p.full(q) {
+			if i := p.heldAt(q); i >= 0 {
+				p.whole(plan, q, i)
+			}
+		}
+	}
+}
+
+type late struct {
+	piece int
+	left  time.Duration
+}
+
+// late returns the pieces in one copy, the latest first.
+func (p *Picker) late() []late {
+	var list []late
+	for _, a := range p.started {
+		if len(p.tries[a.piece]) == 1 && !a.whole() && !p.held[a.piece] {
+			list = append(list, late{a.piece, p.remaining(a)})
+		}
+	}
+	slices.SortFunc(list, func(a, b late) int {
+		return cmp.Or(-cmp.Compare(a.left, b.left), cmp.Compare(a.piece, b.piece))
+	})
+	return list
+}
+
+// spare returns the peer with room that would have a piece first, before limit.
+func (p *Picker) spare(i int, limit time.Duration) *peer {
+	q := p.soonest(i, limit)
+	if q == nil || p.full(q) || q.out > p.window(q)/2 {
+		return nil
+	}
+	return q
+}
+
+// heldAt returns the lowest piece that another source holds, no peer is
+// asked for, and q has; -1 if there is none.
+func (p *Picker) heldAt(q *peer) int {
+	best := -1
+	for i := range p.held {
+		if (best < 0 || i < best) && p.missing.has(i) && len(p.tries[i]) == 0 && q.ask.has(i) {
+			best = i
+		}
+	}
+	return best
+}

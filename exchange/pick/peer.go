@@ -1,0 +1,243 @@
+package pick
+
+import (
+	"slices"
+	"time"
+)
+
+const (
+	snubMin   = 2 * time.Second  // no block for so long: snubbed (BitTorrent's 20 to 60 s are an eternity at 1 Gbit/s)
+	snubMax   = 10 * time.Second // however slow or far the peer is; then its attempts are replaced
+	deadAfter = 30 * time.Second // then it is reported by Dead, if it shows no sign of life
+	deadMax   = 2 * time.Minute  // then also if it does
+
+	queueAhead = 0.5     // seconds of a peer's rate asked ahead of the round trip: hides scheduling, bounds what a cancel wastes
+	tripSlack  = 1.25    // round trips in flight, so that a longer one does not drain the pipe
+	guess      = 4 << 20 // bytes/s expected of a peer that was never measured: it is worth a try
+)
+
+// peer is a connected peer of the download.
+type peer struct {
+	key   PeerKey
+	path  Path
+	rtt   time.Duration
+	nth   uint64 // order of arrival
+	have  *set   // what it says that it has
+	ask   *set   // have, less what it may not be asked for now
+	seed  bool   // counted in Picker.seeds
+	unhad bool   // took back a piece once: never counted as a seed again, which bounds what flapping costs
+
+	tries   []*attempt // in the order asked
+	out     int        // bytes in flight
+	grown   int        // bytes the window may be at most: grows with what arrives
+	meter   meter
+	asked   time.Time // first request ever; zero: never asked
+	proven  bool      // has ever delivered a block
+	snubbed bool
+	silent  time.Duration // without a block while asked, up to since
+	since   time.Time     // from when silence counts on; zero while nothing is in flight
+	alive   time.Time     // last sign of life
+
+	refused refusals
+	found   uint64 // Picker.opened when it last found nothing to ask, plus one; 0: look
+	run     int    // next piece of its run, see Picker.consecutive
+	left    int    // pieces left of it
+}
+
+// OnPeer tells of a connected peer, or that its path or round-trip time (0:
+// unknown) changed. It has nothing until OnHave.
+func (p *Picker) OnPeer(now time.Time, key PeerKey, path Path, rtt time.Duration) {
+	p.clock(now)
+	path = min(path, Relay)
+	p.ranked = time.Time{}
+	if q := p.peers[key]; q != nil {
+		q.path, q.rtt = path, rtt
+		return
+	}
+	p.arrived++
+	q := &peer{
+		key: key, path: path, rtt: rtt, nth: p.arrived, alive: p.now,
+		have: newSet(len(p.pieces)), ask: newSet(len(p.pieces)),
+		grown: p.cfg.Block * [paths]int{LAN: 16, WAN: 4, Relay: 2}[path],
+	}
+	p.peers[key] = q
+	p.order = append(p.order, q)
+}
+
+// OnGone tells that a peer is no longer connected. What was asked of it is
+// open to others; nothing is cancelled.
+func (p *Picker) OnGone(now time.Time, key PeerKey) {
+	p.clock(now)
+	q := p.peers[key]
+	if q == nil {
+		return
+	}
+	for len(q.tries) > 0 {
+		p.drop(q.tries[0])
+	}
+	if q.seed {
+		p.seeds--
+	} else {
+		for i := q.have.next(0); i >= 0; i = q.have.next(i + 1) {
+			p.count(i, -1)
+		}
+	}
+	delete(p.peers, key)
+	p.order = slices.DeleteFunc(p.order, func(o *peer) bool { return o == q })
+	p.ranked = time.Time{}
+}
+
+// OnAlive tells of any message from a peer. It does not lift a snub, but
+// keeps a peer that has us wait in its queue out of Dead for two minutes.
+func (p *Picker) OnAlive(now time.Time, key PeerKey) {
+	p.clock(now)
+	if q := p.peers[key]; q != nil {
+		q.alive = p.now
+	}
+}
+
+// OnHave tells that a peer has count pieces from first on.
+func (p *Picker) OnHave(now time.Time, key PeerKey, first, count int) {
+	p.clock(now)
+	q := p.peers[key]
+	first, end := p.clip(first, count)
+	if q == nil || first >= end {
+		return
+	}
+	q.found = 0
+	q.alive = p.now
+	p.due.hot = true
+	all := end-first == len(p.pieces)
+	switch {
+	case q.have.len == len(p.pieces):
+		return
+	case all && q.have.len == 0 && !q.unhad:
+		q.have.addRange(first, end)
+		q.seed = true
+		p.seeds++
+	default:
+		for i := first; i < end; i++ {
+			if !q.have.has(i) {
+				q.have.add(i)
+				p.count(i, 1)
+			}
+		}
+		p.promote(q)
+	}
+	q.ask.addRange(first, end)
+	q.refused.mask(q.ask, first, end)
+}
+
+// promote counts a peer that has come to have everything as a seed.
+func (p *Picker) promote(q *peer) {
+	if q.have.len < len(p.pieces) || q.unhad || q.seed {
+		return
+	}
+	q.seed = true
+	p.seeds++
+	for i := range p.pieces {
+		p.count(i, -1)
+	}
+}
+
+// OnUnhave tells that a peer no longer has count pieces from first on. What
+// was asked of them is cancelled.
+func (p *Picker) OnUnhave(now time.Time, key PeerKey, first, count int) {
+	p.clock(now)
+	q := p.peers[key]
+	first, end := p.clip(first, count)
+	if q == nil || first >= end {
+		return
+	}
+	for _, a := range slices.Clone(q.tries) {
+		if a.piece >= first && a.piece < end && !a.whole() {
+			p.cancel(a)
+		}
+	}
+	if q.seed {
+		q.seed, q.unhad = false, true
+		p.seeds--
+		for i := range p.pieces {
+			p.count(i, 1)
+		}
+	}
+	for i := q.have.next(first); i >= 0 && i < end; i = q.have.next(i + 1) {
+		q.have.remove(i)
+		q.ask.remove(i)
+		p.count(i, -1)
+	}
+}
+
+// clip cuts a run of pieces to those there are, whatever a stranger sends.
+func (p *Picker) clip(first, count int) (int, int) {
+	first, count = max(first, 0), max(count, 0)
+	if first >= len(p.pieces) {
+		return 0, 0
+	}
+	return first, first + min(count, len(p.pieces)-first)
+}
+
+// outstanding adds to what is in flight at a peer. Silence and rate are
+// measured while it is not zero.
+func (p *Picker) outstanding(q *peer, delta int) {
+	was := q.out
+	q.out += delta
+	p.inUse += int64(delta)
+	if was == 0 && q.out > 0 {
+		q.meter.start(p.now)
+		q.since = p.now
+	}
+	if was > 0 && q.out == 0 {
+		q.meter.stop(p.now)
+		q.silent += p.now.Sub(q.since)
+		q.since = time.Time{}
+	}
+}
+
+// silence is how long a peer has delivered nothing of what it was asked.
+func (q *peer) silence(now time.Time) time.Duration {
+	if q.since.IsZero() {
+		return q.silent
+	}
+	return q.silent + now.Sub(q.since)
+}
+
+// patience is the silence after which a peer is snubbed.
+func (p *Picker) patience(q *peer) time.Duration {
+	d := max(snubMin, 4*q.rtt)
+	if rate := q.meter.rate(); rate > 0 {
+		expected := q.rtt + seconds(float64(p.cfg.Block)/rate)
+		d = max(d, 3*expected)
+	}
+	return min(d, snubMax)
+}
+
+// window is how many bytes may be in flight at a peer.
+func (p *Picker) window(q *peer) int {
+	if q.snubbed {
+		return p.cfg.Block
+	}
+	w := float64(q.grown)
+	if q.meter.known() {
+		w = min(w, q.meter.rateAt(p.now)*(tripSlack*q.rtt.Seconds()+queueAhead))
+	}
+	return min(max(int(w), 2*p.cfg.Block), p.cfg.MaxPeer)
+}
+
+// speed is the rate expected of a peer in bytes/s, more than 0.
+func (p *Picker) speed(q *peer) float64 {
+	if !q.proven {
+		return guess
+	}
+	return max(1, q.meter.rateAt(p.now))
+}
+
+// eta is when a peer would have sent n bytes more than is in flight.
+func (p *Picker) eta(q *peer, n int) time.Duration {
+	return q.rtt + seconds(float64(q.out+n)/p.speed(q))
+}
+
+// seconds is a duration of s seconds, at most an hour.
+func seconds(s float64) time.Duration {
+	return time.Duration(min(s, 3600) * float64(time.Second))
+}

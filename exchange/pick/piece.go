@@ -1,0 +1,190 @@
+package pick
+
+import (
+	"slices"
+	"time"
+)
+
+const nowhere = 255 // piece.in of a piece that is not open
+
+// piece is what the picker knows of one piece. Invariant: in, missing, open
+// and unasked are what refresh derives from the rest. See FuzzPicker.
+type piece struct {
+	size    int32
+	holders int32 // peers that have it, seeds left out
+	wanted  bool
+	done    bool
+	unasked bool  // counted in Picker.unasked
+	busy    bool  // in an attempt at a peer that delivers
+	in      uint8 // set of Picker.rarity it is in
+}
+
+// attempt is one peer sending one piece, from block 0 on.
+// Invariant: 0 <= got <= asked <= blocks, and out <= asked.
+type attempt struct {
+	peer   *peer
+	piece  int
+	blocks int
+	asked  int // blocks asked of the peer
+	got    int // blocks that came
+	begun  time.Time
+}
+
+// whole reports whether all blocks came and only the hash result is awaited.
+func (a *attempt) whole() bool { return a.got == a.blocks }
+
+// stalled reports whether others may fetch the piece as well.
+func (a *attempt) stalled() bool { return a.peer.snubbed && !a.whole() }
+
+// refresh derives the place of a piece in the index from its state. It is
+// called after every change of what it reads, costs O(log n), and may be
+// called too often.
+func (p *Picker) refresh(i int) {
+	pc := &p.pieces[i]
+	missing := pc.wanted && !pc.done
+	copies, busy := p.tries[i], false
+	for _, a := range copies {
+		busy = busy || !a.stalled()
+	}
+	if pc.busy && !busy && missing {
+		p.freed = append(p.freed, i)
+	}
+	pc.busy = busy
+
+	if missing {
+		p.missing.add(i)
+	} else {
+		p.missing.remove(i)
+	}
+	held := len(p.held) > 0 && p.held[i]
+	if unasked := missing && !held && len(copies) == 0; unasked != pc.unasked {
+		pc.unasked = unasked
+		if unasked {
+			p.unasked++
+		} else {
+			p.unasked--
+		}
+	}
+	in := uint8(nowhere)
+	if missing && !held && !busy && len(copies) < maxCopies {
+		in = uint8(min(pc.holders, commonest))
+	}
+	if in != nowhere && len(copies) > 0 {
+		p.retry(i)
+	}
+	p.move(i, in)
+}
+
+// move puts an open piece into the set of its rarity.
+func (p *Picker) move(i int, in uint8) {
+	pc := &p.pieces[i]
+	if pc.in == in {
+		return
+	}
+	if pc.in != nowhere {
+		p.rarity[pc.in].remove(i)
+	} else {
+		p.open.add(i)
+		p.opened++
+	}
+	if in == nowhere {
+		p.open.remove(i)
+	} else {
+		if p.rarity[in] == nil {
+			p.rarity[in] = newSet(len(p.pieces))
+		}
+		p.rarity[in].add(i)
+	}
+	pc.in = in
+}
+
+// count notes that delta more peers that are not seeds hold a piece.
+func (p *Picker) count(i, delta int) {
+	pc := &p.pieces[i]
+	pc.holders += int32(delta)
+	if pc.in != nowhere {
+		p.move(i, uint8(min(pc.holders, commonest)))
+	}
+}
+
+// rest is the bytes of piece i from block first on.
+func (p *Picker) rest(i, first int) int {
+	return max(0, int(p.pieces[i].size)-first*p.cfg.Block)
+}
+
+// span is the bytes of count blocks of piece i from block first on.
+func (p *Picker) span(i, first, count int) int {
+	return p.rest(i, first) - p.rest(i, first+count)
+}
+
+// begin opens an attempt.
+func (p *Picker) begin(q *peer, i int) *attempt {
+	a := &attempt{
+		peer:   q,
+		piece:  i,
+		blocks: max(1, (int(p.pieces[i].size)+p.cfg.Block-1)/p.cfg.Block),
+		begun:  p.now,
+	}
+	q.tries = append(q.tries, a)
+	p.started = append(p.started, a)
+	p.tries[i] = append(p.tries[i], a)
+	p.refresh(i)
+	return a
+}
+
+// ask asks for the next n blocks of an attempt.
+func (p *Picker) ask(plan *Plan, a *attempt, n int) {
+	plan.Requests = append(plan.Requests, Request{Peer: a.peer.key, Piece: a.piece, First: a.asked, Count: n})
+	p.outstanding(a.peer, p.span(a.piece, a.asked, n))
+	a.asked += n
+	if a.peer.asked.IsZero() {
+		a.peer.asked = p.now
+	}
+}
+
+// drop ends an attempt; the piece goes back where it belongs.
+func (p *Picker) drop(a *attempt) {
+	q := a.peer
+	p.outstanding(q, -p.span(a.piece, a.got, a.asked-a.got))
+	q.tries = without(q.tries, a)
+	q.found = 0
+	p.started = without(p.started, a)
+	if left := without(p.tries[a.piece], a); len(left) > 0 {
+		p.tries[a.piece] = left
+	} else {
+		delete(p.tries, a.piece)
+	}
+	p.refresh(a.piece)
+	if p.pieces[a.piece].in != nowhere {
+		p.retry(a.piece)
+	}
+}
+
+// retry puts a piece that was begun before those that were not. The list is
+// short: what falls off is still found by rarity.
+func (p *Picker) retry(i int) {
+	if !slices.Contains(p.again, i) {
+		p.again = append(p.again[max(0, len(p.again)-p.cfg.MaxStarted+1):], i)
+	}
+}
+
+// cancel drops an attempt and tells the peer, if there is anything to take back.
+func (p *Picker) cancel(a *attempt) {
+	if a.got < a.asked {
+		p.cancels = append(p.cancels, Cancel{Peer: a.peer.key, Piece: a.piece})
+	}
+	p.drop(a)
+}
+
+func (p *Picker) cancelAll(i int) {
+	for len(p.tries[i]) > 0 {
+		p.cancel(p.tries[i][0])
+	}
+}
+
+func without(list []*attempt, a *attempt) []*attempt {
+	if i := slices.Index(list, a); i >= 0 {
+		return slices.Delete(list, i, i+1)
+	}
+	return list
+}
