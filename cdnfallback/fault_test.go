@@ -1,0 +1,247 @@
+package cdnfallback
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/shoal-p2p/shoal/cdnfallback/origintest"
+)
+
+// noise is n bytes that differ everywhere.
+func noise(n int) []byte {
+	b := make([]byte, n)
+	rand.NewChaCha8([32]byte{7}).Read(b)
+	return b
+}
+
+// serve starts h on loopback and gives a named origin for it with path.
+func serve(t *testing.T, h http.Handler, path string, change ...func(*Config)) *Origin {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	cfg := Config{URL: s.URL + path, Named: true}
+	for _, c := range change {
+		c(&cfg)
+	}
+	o, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { o.Close() })
+	return o
+}
+
+// read opens a range and reads it.
+func read(ctx context.Context, o *Origin, path string, off, n int64, want Validator) ([]byte, error) {
+	b, err := o.Range(ctx, path, off, n, want)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	return io.ReadAll(b)
+}
+
+const fileSize = 3 << 20
+
+func TestRangeFaults(t *testing.T) {
+	t.Parallel()
+	file := noise(fileSize)
+	size := Validator{Size: fileSize}
+	type span struct{ off, n int64 }
+	part, head, all := span{2 << 20, 1000}, span{0, 1000}, span{0, fileSize}
+	tests := map[string]struct {
+		fault origintest.Fault
+		span  span
+		want  Validator
+		kind  error // nil: the bytes come
+	}{
+		"honest part":              {span: part, want: size},
+		"honest head":              {span: head, want: size},
+		"honest whole":             {span: all, want: size},
+		"size not known":           {span: part},
+		"last byte":                {span: span{fileSize - 1, 1}, want: size},
+		"404":                      {fault: origintest.Fault{Status: 404}, span: part, want: size, kind: ErrGone},
+		"410":                      {fault: origintest.Fault{Status: 410}, span: part, want: size, kind: ErrGone},
+		"401":                      {fault: origintest.Fault{Status: 401}, span: part, want: size, kind: ErrRefused},
+		"403":                      {fault: origintest.Fault{Status: 403}, span: part, want: size, kind: ErrRefused},
+		"400":                      {fault: origintest.Fault{Status: 400}, span: part, want: size, kind: ErrRefused},
+		"429":                      {fault: origintest.Fault{Status: 429}, span: part, want: size, kind: ErrBusy},
+		"503":                      {fault: origintest.Fault{Status: 503}, span: part, want: size, kind: ErrBusy},
+		"500":                      {fault: origintest.Fault{Status: 500}, span: part, want: size, kind: ErrServer},
+		"204":                      {fault: origintest.Fault{Status: 204}, span: part, want: size, kind: ErrServer},
+		"304":                      {fault: origintest.Fault{Status: 304}, span: part, want: size, kind: ErrServer},
+		"416":                      {span: span{fileSize, 1}, kind: ErrRange},
+		"whole file for head":      {fault: origintest.Fault{NoRange: true}, span: head, want: size},
+		"whole file, cheap skip":   {fault: origintest.Fault{NoRange: true}, span: span{1 << 20, 5000}, want: size},
+		"whole file, dear skip":    {fault: origintest.Fault{NoRange: true}, span: part, want: size, kind: ErrNoRanges},
+		"whole file is longer":     {fault: origintest.Fault{NoRange: true, Length: 5, HangBody: 1}, span: head, want: size, kind: ErrWrongLength},
+		"whole file is shorter":    {fault: origintest.Fault{NoRange: true, Length: -5}, span: span{fileSize - 10, 10}, kind: ErrWrongLength},
+		"other total":              {fault: origintest.Fault{Length: 1}, span: part, want: size, kind: ErrWrongLength},
+		"other first":              {fault: origintest.Fault{ContentRange: "bytes 1-1000/3145728"}, span: head, want: size, kind: ErrRange},
+		"other last":               {fault: origintest.Fault{ContentRange: "bytes 0-1000/3145728"}, span: head, want: size, kind: ErrRange},
+		"unsatisfied form":         {fault: origintest.Fault{ContentRange: "bytes */3145728"}, span: head, want: size, kind: ErrRange},
+		"Content-Range unreadable": {fault: origintest.Fault{ContentRange: "pages 1-2/3"}, span: head, want: size, kind: ErrRange},
+		"multipart":                {fault: origintest.Fault{Type: "multipart/byteranges; boundary=x"}, span: head, want: size, kind: ErrRange},
+		"total is a star":          {fault: origintest.Fault{ContentRange: "bytes 0-999/*"}, span: head, want: size},
+		"cut":                      {fault: origintest.Fault{Cut: 500}, span: part, want: size, kind: ErrTruncated},
+		"whole cut":                {fault: origintest.Fault{Cut: 1 << 20}, span: all, want: size, kind: ErrTruncated},
+		"short":                    {fault: origintest.Fault{Short: 500}, span: part, want: size, kind: ErrWrongLength},
+		"endless part":             {fault: origintest.Fault{Endless: true}, span: part, want: size, kind: ErrWrongLength},
+		"endless whole":            {fault: origintest.Fault{Endless: true}, span: all, want: size, kind: ErrWrongLength},
+		"endless, cut by us":       {fault: origintest.Fault{Endless: true, NoRange: true}, span: head, want: size},
+		"gzip":                     {fault: origintest.Fault{Gzip: true}, span: part, want: size, kind: ErrEncoding},
+		"same ETag":                {span: part, want: Validator{Size: fileSize, ETag: `"0-3145728"`}},
+		"weak ETag":                {span: part, want: Validator{Size: fileSize, ETag: `W/"0-3145728"`}},
+		"other ETag, whole sent":   {span: part, want: Validator{Size: fileSize, ETag: `"old"`}, kind: ErrChanged},
+		"other ETag, part sent":    {fault: origintest.Fault{NewETag: true}, span: part, want: Validator{Size: fileSize, ETag: `"old"`}, kind: ErrChanged},
+		"other date":               {span: part, want: Validator{Size: fileSize, Modified: "Thu, 01 Jan 2026 00:00:00 GMT"}, kind: ErrChanged},
+		"redirect to ftp":          {fault: origintest.Fault{Redirect: "ftp://x/y"}, span: part, want: size, kind: ErrRedirect},
+		"redirect nowhere":         {fault: origintest.Fault{Redirect: "http://%zz/"}, span: part, want: size, kind: ErrRedirect},
+		"redirect in a circle":     {fault: origintest.Fault{Redirect: "/file"}, span: part, want: size, kind: ErrRedirect},
+		"one redirect":             {fault: origintest.Fault{Redirect: "/file?again", Once: true}, span: part, want: size},
+		"directory":                {fault: origintest.Fault{Redirect: "/file/", Once: true}, span: head, want: size, kind: ErrDirectory},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			site := origintest.New()
+			site.File("/file", bytes.NewReader(file), fileSize)
+			site.Text("/file/", string(file))
+			site.SetFault(tt.fault)
+			o := serve(t, site, "/file")
+			got, err := read(t.Context(), o, "", tt.span.off, tt.span.n, tt.want)
+			if tt.kind == nil {
+				if err != nil || !bytes.Equal(got, file[tt.span.off:tt.span.off+tt.span.n]) {
+					t.Fatalf("got %d bytes, %v", len(got), err)
+				}
+				return
+			}
+			if !errors.Is(err, tt.kind) {
+				t.Fatalf("got %v, want %v", err, tt.kind)
+			}
+			if e, ok := errors.AsType[*Error](err); !ok || e.Origin != o.Host() {
+				t.Fatalf("got %#v, want an Error of %s", err, o.Host())
+			}
+			if int64(len(got)) > tt.span.n {
+				t.Fatalf("%d bytes came, %d were asked for", len(got), tt.span.n)
+			}
+		})
+	}
+}
+
+// The time-outs pass in virtual time, over connections in memory.
+func TestStalls(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		fault origintest.Fault
+		after time.Duration
+		kind  error
+	}{
+		"no header":        {origintest.Fault{HangHeader: true}, 15 * time.Second, ErrStalled},
+		"no body":          {origintest.Fault{HangBody: 1}, 15 * time.Second, ErrStalled},
+		"stops":            {origintest.Fault{HangBody: 100_000}, 15 * time.Second, ErrStalled},
+		"drips":            {origintest.Fault{Drip: time.Second}, 15 * time.Second, ErrStalled},
+		"slow but going":   {origintest.Fault{Drip: 3 * time.Millisecond}, 600 * time.Second, nil},
+		"redirect, hangs":  {origintest.Fault{Redirect: "/hang"}, 15 * time.Second, ErrStalled},
+		"refusal, honest":  {origintest.Fault{Status: 500}, 0, ErrServer},
+		"callers deadline": {origintest.Fault{HangHeader: true, Skip: 0}, 10 * time.Second, context.DeadlineExceeded},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				const size = 200_000
+				site := origintest.New()
+				site.File("/file", bytes.NewReader(noise(size)), size)
+				site.SetFault(tt.fault)
+				h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if r.URL.Path == "/hang" {
+						<-r.Context().Done()
+						return
+					}
+					site.ServeHTTP(w, r)
+				})
+				rt, stop := origintest.Pipe(h)
+				defer stop()
+				o, err := New(Config{URL: "http://cdn.example.com/file", Transport: rt})
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx := t.Context()
+				if tt.kind == context.DeadlineExceeded {
+					var cancel context.CancelFunc
+					ctx, cancel = context.WithTimeout(ctx, tt.after)
+					defer cancel()
+				}
+				began := time.Now()
+				_, err = read(ctx, o, "", 0, size, Validator{Size: size})
+				if !errors.Is(err, tt.kind) {
+					t.Fatalf("got %v, want %v", err, tt.kind)
+				}
+				if got := time.Since(began); got.Round(100*time.Millisecond) != tt.after {
+					t.Errorf("ended after %v, want %v", got, tt.after)
+				}
+				if _, fault := errors.AsType[*Error](err); fault == (tt.kind == context.DeadlineExceeded) && err != nil {
+					t.Errorf("%v: the caller's own end must not be an Error, all else must", err)
+				}
+			})
+		})
+	}
+}
+
+// A reader that takes its time is not a stall of the origin.
+func TestSlowReader(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const size = 100_000
+		file := noise(size)
+		site := origintest.New()
+		site.File("/file", bytes.NewReader(file), size)
+		rt, stop := origintest.Pipe(site)
+		defer stop()
+		o, err := New(Config{URL: "http://cdn.example.com/file", Transport: rt})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := o.Range(t.Context(), "", 0, size, Validator{Size: size})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		var got []byte
+		for buf := make([]byte, 1000); ; {
+			time.Sleep(time.Minute)
+			n, err := b.Read(buf)
+			got = append(got, buf[:n]...)
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !bytes.Equal(got, file) {
+			t.Fatalf("got %d bytes", len(got))
+		}
+	})
+}
+
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	site := origintest.New()
+	site.SetFault(origintest.Fault{Status: 429, RetryAfter: "7"})
+	o := serve(t, site, "/file")
+	_, err := read(t.Context(), o, "", 0, 10, Validator{})
+	e, ok := errors.AsType[*Error](err)
+	if !ok || e.RetryAfter != 7*time.Second || e.Status != 429 {
+		t.Fatalf("got %#v", err)
+	}
+}
