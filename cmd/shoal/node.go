@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/shoal-p2p/shoal/node"
+	"github.com/urfave/cli/v2"
+)
+
+func nodeVerb(sh *shell) *cli.Command {
+	flags := optionFlags(everyNode...)
+	flags = append(flags, optionFlag("origin"))
+	flags = append(flags, optionFlags(rates...)...)
+	return &cli.Command{
+		Name: "node", Usage: "run a node in the foreground",
+		Description: `Serves what was added or fetched until it is interrupted. Other verbs with the same
+--dir use it. It prints a line for each address it listens on and then 'shoal: ready'.
+
+EXAMPLE: shoal node --listen /ip4/0.0.0.0/tcp/7461 --bootstrap /ip4/192.0.2.7/tcp/7461/p2p/12D3KooW...`,
+		Flags:  append(flags, optionFlags("announce", "relay")...),
+		Action: func(c *cli.Context) error { return runNode(c, sh) },
+	}
+}
+
+func runNode(c *cli.Context, sh *shell) (err error) {
+	if err := wantArgs(c, 0, 0); err != nil {
+		return err
+	}
+	s, err := sh.open(c, online)
+	if err != nil {
+		return err
+	}
+	if s.running {
+		defer s.close()
+		return fmt.Errorf("a node runs in %s already: %s; stop it, or give another --dir", s.cfg.Dir, s.ID())
+	}
+	defer s.done(c.Context, sh, &err)
+	if err := announceNode(c.Context, sh, s); err != nil {
+		return err
+	}
+	sh.say("ready")
+	<-c.Context.Done()
+	sh.say("stopping")
+	return nil
+}
+
+// announceNode says where a node of this process listens and who may fetch.
+func announceNode(ctx context.Context, sh *shell, s *session) error {
+	st, err := s.Status(ctx)
+	if err != nil {
+		if errors.Is(err, context.Canceled) {
+			return context.Cause(ctx)
+		}
+		return err
+	}
+	for _, a := range st.Addrs {
+		sh.say("listening on %s", a)
+	}
+	sh.say("%s", sharedWith(st))
+	return nil
+}
+
+// sharedWith says what is shared, and with whom.
+func sharedWith(st node.Status) string {
+	var bytes int64
+	for _, r := range st.Roots {
+		bytes += r.Have
+	}
+	if len(st.Roots) == 0 {
+		return "open: anyone with a content ID can fetch what you share; nothing is shared yet"
+	}
+	return fmt.Sprintf("open: anyone with a content ID can fetch what you share: %s, %s", count(len(st.Roots), "root", "roots"), size(bytes))
+}

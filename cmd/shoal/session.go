@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/shoal-p2p/shoal/node"
+	"github.com/shoal-p2p/shoal/store"
+	"github.com/urfave/cli/v2"
+)
+
+// lockWait is how long a command waits for another one that uses the directory
+// without a socket, such as an add, or that is just starting or stopping.
+const lockWait = 3 * time.Second
+
+// session is the node a command works with.
+type session struct {
+	node.API
+	cfg     node.Config
+	running bool    // a node of another process
+	guests  *guests // other commands that use this process's node; nil without one
+	close   func() error
+}
+
+// need tells what a verb wants of a node that it must start itself.
+type need int
+
+const (
+	online  need = iota // a node with a network, reachable for other commands of the directory
+	offline             // index and files only
+)
+
+// load reads the settings of a command.
+func (sh *shell) load(c *cli.Context) (node.Config, []node.Setting, error) {
+	dir := c.String("dir")
+	if dir == "" {
+		dir, _ = sh.env("SHOAL_DIR")
+	}
+	if dir == "" {
+		var err error
+		if dir, err = dataDir(runtime.GOOS, sh.env); err != nil {
+			return node.Config{}, nil, &usageError{err}
+		}
+	}
+	dir, err := absolute(dir)
+	if err != nil {
+		return node.Config{}, nil, err
+	}
+	flags := map[string][]string{}
+	for _, o := range node.Options() {
+		switch {
+		case !c.IsSet(o.Key):
+		case o.List:
+			flags[o.Key] = c.StringSlice(o.Key)
+		case o.Arg == "":
+			flags[o.Key] = []string{fmt.Sprint(c.Bool(o.Key))}
+		default:
+			flags[o.Key] = []string{c.String(o.Key)}
+		}
+	}
+	cfg, settings, err := node.Load(dir, sh.env, flags)
+	cfg.Version = versionString()
+	cfg.Log = newLog(sh, cfg.LogLevel)
+	return cfg, settings, err
+}
+
+// newLog writes the node's log as words.
+func newLog(sh *shell, level string) *slog.Logger {
+	l := slog.LevelWarn
+	if level != "" {
+		// node.Load has checked it; a level that cannot be read leaves warn.
+		_ = l.UnmarshalText([]byte(level))
+	}
+	return slog.New(slog.NewTextHandler(wordWriter{sh}, &slog.HandlerOptions{Level: l, ReplaceAttr: dropTime}))
+}
+
+// dropTime leaves the time out: words are read as they come.
+func dropTime(groups []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.TimeKey && len(groups) == 0 {
+		return slog.Attr{}
+	}
+	return a
+}
+
+// wordWriter says each line written to it.
+type wordWriter struct{ sh *shell }
+
+func (w wordWriter) Write(p []byte) (int, error) {
+	w.sh.say("%s", strings.TrimSuffix(string(p), "\n"))
+	return len(p), nil
+}
+
+// open finds the running node of the directory, or starts one.
+func (sh *shell) open(c *cli.Context, want need) (*session, error) {
+	cfg, _, err := sh.load(c)
+	if err != nil {
+		return nil, err
+	}
+	return sh.openConfig(c, cfg, want)
+}
+
+// openConfig is open with the settings at hand.
+func (sh *shell) openConfig(c *cli.Context, cfg node.Config, want need) (*session, error) {
+	cfg.Offline = want == offline
+	giveUp := time.Now().Add(lockWait)
+	for {
+		client, err := node.Dial(cfg.Dir)
+		if err == nil {
+			sh.noteIgnored(c)
+			return &session{API: client, cfg: cfg, running: true, close: client.Close}, nil
+		}
+		if !errors.Is(err, node.ErrNotRunning) {
+			return nil, err
+		}
+		s, err := startSession(c.Context, cfg)
+		inUse := errors.Is(err, node.ErrRunning) || errors.Is(err, store.ErrLocked)
+		if !inUse || time.Now().After(giveUp) {
+			return s, err
+		}
+		select {
+		case <-c.Context.Done():
+			return nil, context.Cause(c.Context)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// noteIgnored names the flags that a running node takes no notice of.
+func (sh *shell) noteIgnored(c *cli.Context) {
+	var ignored []string
+	for _, key := range append([]string{"listen", "mdns", "portmap"}, rates...) {
+		if c.IsSet(key) {
+			ignored = append(ignored, "--"+key)
+		}
+	}
+	if len(ignored) > 0 {
+		sh.say("using the running node of this directory, which keeps its own %s", strings.Join(ignored, " "))
+	}
+}
+
+// startSession starts a node in this process. Other commands of the directory
+// reach it by the socket unless it is offline.
+func startSession(ctx context.Context, cfg node.Config) (*session, error) {
+	n, err := start(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Offline {
+		return &session{API: n, cfg: cfg, close: n.Close}, nil
+	}
+	g := newGuests(n)
+	stop, err := node.ServeAPI(context.WithoutCancel(ctx), cfg.Dir, g, cfg.Log)
+	if err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	end := sync.OnceValue(func() error { return errors.Join(stop(), n.Close()) })
+	return &session{API: n, cfg: cfg, guests: g, close: end}, nil
+}
+
+// done closes the session after a verb, once the guests have left or ctx ends,
+// and adds what goes wrong then to err.
+func (s *session) done(ctx context.Context, sh *shell, err *error) {
+	if s.guests != nil && ctx.Err() == nil {
+		s.guests.wait(ctx, func() { sh.say("staying until the other commands that use this node have ended; Ctrl-C stops them") })
+	}
+	if e := s.close(); *err == nil && e != nil {
+		*err = fmt.Errorf("stop: %w", e)
+	}
+}
+
+// absolute makes a path independent of the working directory, which the running
+// node does not share.
+func absolute(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("find %s: %w", path, err)
+	}
+	return abs, nil
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/shoal-p2p/shoal/merkle"
+	"github.com/shoal-p2p/shoal/node"
+	"github.com/urfave/cli/v2"
+)
+
+func statusVerb(sh *shell) *cli.Command {
+	return &cli.Command{
+		Name: "status", Usage: "show this node, or one root of it", ArgsUsage: "[CID]",
+		Description: `EXAMPLE: shoal status
+         shoal status --json bafy...`,
+		Action: func(c *cli.Context) error { return runStatus(c, sh) },
+	}
+}
+
+func runStatus(c *cli.Context, sh *shell) (err error) {
+	root, err := optionalRoot(c)
+	if err != nil {
+		return err
+	}
+	s, err := sh.open(c, offline)
+	if err != nil {
+		return err
+	}
+	defer s.done(c.Context, sh, &err)
+	st, err := s.Status(c.Context)
+	if err != nil {
+		return err
+	}
+	if root != "" {
+		st.Roots = slices.DeleteFunc(st.Roots, func(r node.RootStatus) bool { return !sameRoot(r.CID, root) })
+		if len(st.Roots) == 0 {
+			return fmt.Errorf("%s is not held here; 'shoal status' lists what is", root)
+		}
+	}
+	if sh.json {
+		return sh.printJSON(withLists(st))
+	}
+	if !s.running {
+		sh.say("no node runs in %s; this is what it would serve", s.cfg.Dir)
+	}
+	for _, line := range statusLines(st, root != "") {
+		if err := sh.print(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// optionalRoot reads a CID given as the only argument, "" for none.
+func optionalRoot(c *cli.Context) (string, error) {
+	if err := wantArgs(c, 0, 1); err != nil || c.NArg() == 0 {
+		return "", err
+	}
+	root, err := merkle.Parse(c.Args().First())
+	if err != nil {
+		return "", &usageError{err}
+	}
+	return root.String(), nil
+}
+
+// sameRoot tells whether two texts are one CID, in whatever base.
+func sameRoot(a, b string) bool {
+	x, errX := merkle.Parse(a)
+	y, errY := merkle.Parse(b)
+	return errX == nil && errY == nil && x.Equals(y)
+}
+
+// withLists replaces absent lists by empty ones, so that JSON has [] and not null.
+func withLists(st node.Status) node.Status {
+	if st.Addrs == nil {
+		st.Addrs = []string{}
+	}
+	if st.Peers == nil {
+		st.Peers = []node.PeerStatus{}
+	}
+	if st.Roots == nil {
+		st.Roots = []node.RootStatus{}
+	}
+	for i, r := range st.Roots {
+		if r.Why != nil && r.Why.Tried == nil {
+			why := *r.Why
+			why.Tried = []string{}
+			st.Roots[i].Why = &why
+		}
+	}
+	return st
+}
+
+// statusLines is a status for people; rootsOnly leaves the node itself out.
+func statusLines(st node.Status, rootsOnly bool) []string {
+	var lines []string
+	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
+	if !rootsOnly {
+		add("peer          %s", st.PeerID)
+		for _, a := range st.Addrs {
+			add("address       %s", a)
+		}
+		add("version       %s", st.Version)
+		add("reachability  %s", st.Reachability)
+		swarm := "open: anyone with a content ID can fetch what you share"
+		if st.Swarm.Private {
+			swarm = "private: " + printable(st.Swarm.Name)
+		}
+		add("swarm         %s", swarm)
+		add("dht           %s, %s in the routing table", st.DHT.Mode, count(st.DHT.RoutingTable, "peer", "peers"))
+		add("up            %v, %s of memory", (time.Duration(st.Uptime) * time.Second), size(st.RSS))
+		for _, p := range st.Peers {
+			add("peer of ours  %s  %s over %s, %.0f ms, received %s, sent %s", p.ID, p.Path, p.Transport, p.RTT, size(p.Received), size(p.Sent))
+		}
+	}
+	for _, r := range st.Roots {
+		add("%-8s  %s of %s  %s  %s", r.State, size(r.Have), size(r.Size), r.CID, printable(r.Name))
+		if from := sources(r.From, nil); from != "" {
+			add("          %s", from)
+		}
+		if r.Sent > 0 {
+			add("          sent %s", size(r.Sent))
+		}
+		if r.Why != nil {
+			add("          %s for %s: tried %s; next: %s", r.Why.Code, seconds(r.Why.Since), count(len(r.Why.Tried), "source", "sources"), r.Why.Next)
+		}
+	}
+	return lines
+}

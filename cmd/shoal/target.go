@@ -1,0 +1,221 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/shoal-p2p/shoal/merkle"
+	"github.com/shoal-p2p/shoal/node"
+	"github.com/urfave/cli/v2"
+)
+
+// fetchFlags are the flags of every verb that looks for content. origin and
+// bootstrap are options of the node too; here they are of the one request, so
+// that a running node takes them.
+func fetchFlags() []cli.Flag {
+	flags := optionFlags(everyNode...)
+	flags = append(flags, optionFlag("origin"))
+	return append(flags,
+		&cli.StringSliceFlag{Name: "peer", Usage: "`MULTIADDR`: ask this peer directly, an address ending in /p2p/ID, repeatable"},
+		&cli.StringSliceFlag{Name: "origin-header", Usage: "`'K: V'`: sent to the origins named here only; @FILE or 'K: @FILE' reads it from a file, repeatable"},
+		&cli.DurationFlag{Name: "timeout", Usage: "`D`: give up after so long without a useful byte", Value: 2 * time.Minute},
+		&cli.DurationFlag{Name: "deadline", Usage: "`D`: give up after so long in total", DefaultText: "none"},
+	)
+}
+
+// oneTarget reads the only argument of a verb as a TARGET.
+func oneTarget(c *cli.Context) (merkle.Target, error) {
+	if err := wantArgs(c, 1, 1); err != nil {
+		return merkle.Target{}, err
+	}
+	t, err := merkle.ParseTarget(c.Args().First())
+	if err != nil {
+		return merkle.Target{}, &usageError{err}
+	}
+	return t, nil
+}
+
+// wantArgs checks the number of arguments; most < 0 is no limit.
+func wantArgs(c *cli.Context, least, most int) error {
+	n := c.NArg()
+	switch {
+	case n < least:
+		return &usageError{fmt.Errorf("%s needs %s", c.Command.Name, c.Command.ArgsUsage)}
+	case most == 0 && n > 0:
+		return &usageError{fmt.Errorf("%s takes no arguments, there is %q", c.Command.Name, c.Args().First())}
+	case most >= 0 && n > most:
+		return &usageError{fmt.Errorf("%s takes %s only, there is also %q", c.Command.Name, c.Command.ArgsUsage, c.Args().Get(most))}
+	}
+	return nil
+}
+
+// fetchOptions reads the flags of fetchFlags, and those of get where it has them.
+func fetchOptions(c *cli.Context) (node.FetchOptions, error) {
+	opt := node.FetchOptions{
+		Origins:     c.StringSlice("origin"),
+		Peers:       c.StringSlice("peer"),
+		Bootstrap:   c.StringSlice("bootstrap"),
+		Timeout:     c.Duration("timeout"),
+		Deadline:    c.Duration("deadline"),
+		OriginAfter: c.Duration("origin-after"),
+	}
+	var err error
+	if opt.Class, err = node.ParseClass(c.String("class")); err != nil {
+		return opt, err
+	}
+	for _, name := range []string{"timeout", "deadline", "origin-after"} {
+		if c.IsSet(name) && c.Duration(name) <= 0 {
+			return opt, &usageError{fmt.Errorf("--%s %v is no time at all", name, c.Duration(name))}
+		}
+	}
+	for _, p := range opt.Peers {
+		if err := node.CheckPeerAddr(p); err != nil {
+			return opt, &usageError{fmt.Errorf("--peer %q: %w", p, err)}
+		}
+	}
+	opt.Headers, err = readHeaders(c.StringSlice("origin-header"))
+	if err == nil && len(opt.Headers) > 0 && len(opt.Origins) == 0 {
+		err = &usageError{errors.New("--origin-header goes with --origin: headers are sent to the origins named on the command line only")}
+	}
+	return opt, err
+}
+
+// readHeaders reads headers as typed: "K: V", "K: @FILE" for a value and @FILE
+// for whole headers, a line each, so that secrets need not be on the command line.
+func readHeaders(typed []string) ([]string, error) {
+	var headers []string
+	for _, h := range typed {
+		lines := []string{h}
+		if file, ok := strings.CutPrefix(h, "@"); ok {
+			text, err := readSmall(file)
+			if err != nil {
+				return nil, err
+			}
+			lines = strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' })
+		}
+		for _, line := range lines {
+			k, v, ok := strings.Cut(line, ":")
+			k, v = strings.TrimSpace(k), strings.TrimSpace(v)
+			if !ok || k == "" || strings.ContainsAny(k, " \t") {
+				// The line is not shown: it may be a secret.
+				return nil, &usageError{errors.New("--origin-header is not of the form 'Key: Value'")}
+			}
+			if file, ok := strings.CutPrefix(v, "@"); ok {
+				text, err := readSmall(file)
+				if err != nil {
+					return nil, err
+				}
+				v = strings.TrimSpace(text)
+			}
+			if strings.ContainsAny(v, "\r\n") {
+				return nil, &usageError{fmt.Errorf("--origin-header %s has more than one line", k)}
+			}
+			headers = append(headers, k+": "+v)
+		}
+	}
+	return headers, nil
+}
+
+// maxHeaderFile bounds what is read from @FILE, in bytes.
+const maxHeaderFile = 64 << 10
+
+func readSmall(file string) (string, error) {
+	info, err := os.Stat(file)
+	if err == nil && info.Size() > maxHeaderFile {
+		err = fmt.Errorf("%s is over %d bytes", file, maxHeaderFile)
+	}
+	if err != nil {
+		return "", &usageError{fmt.Errorf("--origin-header: %w", err)}
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("--origin-header: %w", err)
+	}
+	return string(text), nil
+}
+
+// outputPath is where get puts target: out as typed, else the last name in the
+// target's path, else its CID. It fails before anything is fetched when that
+// cannot be.
+func outputPath(target merkle.Target, out string) (string, error) {
+	if out == "" {
+		out = target.Root.String()
+		if target.Path != "" {
+			out = path.Base(target.Path)
+		}
+	}
+	abs, err := absolute(out)
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Lstat(abs); err == nil {
+		return "", fmt.Errorf("%s exists and is left alone; choose another name with -o", out)
+	}
+	parent := filepath.Dir(abs)
+	info, err := os.Stat(parent)
+	if err != nil {
+		return "", fmt.Errorf("no directory for the target: %w; create it first, or choose another with -o", err)
+	}
+	if !info.IsDir() {
+		return "", fmt.Errorf("no directory for the target: %s is not a directory; choose another with -o", parent)
+	}
+	return abs, nil
+}
+
+// parseRange reads FROM-TO, both inclusive and from 0; FROM- runs to the end,
+// which is to = -1.
+func parseRange(s string) (from, to int64, err error) {
+	if s == "" {
+		return 0, -1, nil
+	}
+	a, b, ok := strings.Cut(s, "-")
+	from, err = strconv.ParseInt(a, 10, 64)
+	to = -1
+	if err == nil && b != "" {
+		to, err = strconv.ParseInt(b, 10, 64)
+	}
+	if !ok || err != nil || from < 0 || b != "" && to < from {
+		return 0, 0, &usageError{fmt.Errorf("--range %q is not FROM-TO, such as 0-99 for the first 100 bytes or 100- for the rest", s)}
+	}
+	return from, to, nil
+}
+
+// lookingLine is the first line of a fetch: what for, and where.
+func lookingLine(target merkle.Target, cfg node.Config, opt node.FetchOptions, running bool) string {
+	var where []string
+	if running {
+		where = append(where, "the running node")
+	} else {
+		if !cfg.MDNS.Off() {
+			where = append(where, "mDNS")
+		}
+		where = append(where, "DHT")
+	}
+	add := func(one, many string, lists ...[]string) {
+		if all := slices.Concat(lists...); len(all) > 0 {
+			where = append(where, count(len(all), one, many))
+		}
+	}
+	add("peer", "peers", opt.Peers, target.Peers)
+	add("origin", "origins", opt.Origins, target.Origins, cfg.Origins)
+	name := target.Root.String()
+	if target.Path != "" {
+		name += "/" + printable(target.Path)
+	}
+	return fmt.Sprintf("looking for %s (%s)", name, strings.Join(where, ", "))
+}
+
+// count is "1 peer" or "3 peers".
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
