@@ -24,8 +24,8 @@ type Request struct {
 	Count int // blocks, at least 1
 }
 
-// Cancel takes back all that was asked of a peer for a piece. What still
-// arrives of it is to be thrown away.
+// Cancel takes back all that was asked of a peer for a piece. What arrived of
+// it, and what still does, is to be thrown away.
 type Cancel struct {
 	Peer  PeerKey
 	Piece int

@@ -70,13 +70,14 @@ func (p *Picker) goOn(q *peer, not *set) int {
 }
 
 // askable reports whether a peer may be asked for an open piece: it has it and
-// is not at it already.
+// is not at it already. A snubbed peer is tried with pieces that nobody is at,
+// so that the second copy is left to peers that deliver.
 func (p *Picker) askable(q *peer, i int) bool {
 	if !q.ask.has(i) {
 		return false
 	}
 	for _, a := range p.tries[i] {
-		if a.peer == q {
+		if a.peer == q || q.snubbed {
 			return false
 		}
 	}
@@ -123,8 +124,8 @@ func (p *Picker) random(s *set, q *peer, not *set) int {
 }
 
 // search finds a word of s in which a peer has something to ask, from word
-// from on and round, and has pick choose from it. What the peer is at already
-// does not count.
+// from on and round, and has pick choose from it. It leaves out what is not
+// askable.
 func (p *Picker) search(s *set, q *peer, not *set, from int, pick func(w int, x uint64) int) int {
 	turned := false
 	for w := from; ; w++ {
@@ -136,7 +137,11 @@ func (p *Picker) search(s *set, q *peer, not *set, from int, pick func(w int, x 
 			turned, w = true, -1
 			continue
 		}
-		for _, a := range q.tries {
+		tries := q.tries
+		if q.snubbed {
+			tries = p.started
+		}
+		for _, a := range tries {
 			if a.piece>>6 == w {
 				x &^= 1 << (a.piece & 63)
 			}

@@ -1,6 +1,9 @@
 package pick
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 const (
 	firstBlock = 500 * time.Millisecond // a peer just asked is given this before worse paths take over
@@ -74,7 +77,7 @@ func (p *Picker) pathRate(path Path) float64 {
 // better paths. Nil if there are no such peers, or nobody is on a worse path
 // and nobody will look.
 func (p *Picker) holdings(path Path, better *set) *set {
-	if p.order[len(p.order)-1].path <= path {
+	if !slices.ContainsFunc(p.order, func(q *peer) bool { return q.path > path }) {
 		return nil
 	}
 	var all *set

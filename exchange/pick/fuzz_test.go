@@ -128,10 +128,16 @@ func (w *world) step(op, a, b byte) {
 	}
 }
 
-// outstanding returns what a peer was asked first.
+// outstanding returns what a peer was asked first and has not sent.
 func (w *world) outstanding(peer PeerKey) *Request {
-	if q := w.p.peers[peer]; q != nil && len(q.tries) > 0 {
-		return w.asked[fmt.Sprint(peer, " ", q.tries[0].piece)]
+	q := w.p.peers[peer]
+	if q == nil {
+		return nil
+	}
+	for _, a := range q.tries {
+		if a.got < a.asked {
+			return w.asked[fmt.Sprint(peer, " ", a.piece)]
+		}
 	}
 	return nil
 }
@@ -201,14 +207,6 @@ func (w *world) apply(plan Plan) {
 	w.t.Helper()
 	for _, c := range plan.Cancels {
 		delete(w.asked, fmt.Sprint(c.Peer, " ", c.Piece))
-	}
-	for k, r := range w.asked {
-		if w.done[r.Piece] || !w.want[r.Piece] {
-			delete(w.asked, k) // nothing was in flight, so nothing to take back
-		}
-		if r.Count == 0 && w.p.peers[r.Peer].attempt(r.Piece) == nil {
-			delete(w.asked, k)
-		}
 	}
 	for _, r := range plan.Requests {
 		k := fmt.Sprint(r.Peer, " ", r.Piece)
@@ -293,6 +291,12 @@ func (w *world) finish() {
 			delete(w.asked, fmt.Sprint(seed, " ", piece))
 			w.done[piece] = true
 			w.p.OnPiece(w.now, seed, piece, true)
+		}
+	}
+	for i := w.p.missing.next(0); i >= 0; i = w.p.missing.next(i + 1) {
+		w.t.Logf("piece %d: %+v", i, w.p.pieces[i])
+		for _, a := range w.p.tries[i] {
+			w.t.Logf("  at %s: %d of %d asked, %d came, snubbed %v, out %d", a.peer.key, a.asked, a.blocks, a.got, a.peer.snubbed, a.peer.out)
 		}
 	}
 	w.t.Fatalf("not complete: %d pieces missing", w.p.Wanted())

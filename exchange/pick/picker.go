@@ -36,7 +36,7 @@ type Picker struct {
 	tries   map[int][]*attempt  // by piece, at most maxCopies
 	started []*attempt          // all attempts
 	peers   map[PeerKey]*peer   //
-	order   []*peer             // by path, then rate, then arrival
+	order   []*peer             // snubbed last, then by path, rate, arrival
 	arrived uint64              // peers seen so far
 	seeds   int                 // peers that have every piece and are counted here, not in piece.holders
 	classes [paths]class        // what better paths hold and how fast they are

@@ -168,9 +168,10 @@ func (p *Picker) retry(i int) {
 	}
 }
 
-// cancel drops an attempt and tells the peer, if there is anything to take back.
+// cancel drops an attempt and takes it back, even if nothing is in flight just
+// now: the caller keeps what came so far.
 func (p *Picker) cancel(a *attempt) {
-	if a.got < a.asked {
+	if !a.whole() {
 		p.cancels = append(p.cancels, Cancel{Peer: a.peer.key, Piece: a.piece})
 	}
 	p.drop(a)

@@ -96,7 +96,8 @@ func (p *Picker) full(q *peer) bool {
 // rankEvery is how often peers are put into order and paths are weighed.
 const rankEvery = 100 * time.Millisecond
 
-// rank orders peers by path and rate, so that a place goes to who uses it best.
+// rank orders peers by path and rate, snubbed ones last, so that a place goes
+// to who uses it best.
 func (p *Picker) rank() {
 	if !p.ranked.IsZero() && p.now.Sub(p.ranked) < rankEvery {
 		return
@@ -104,9 +105,17 @@ func (p *Picker) rank() {
 	p.ranked = p.now
 	slices.SortStableFunc(p.order, func(a, b *peer) int {
 		return cmp.Or(
+			cmp.Compare(btoi(a.snubbed), btoi(b.snubbed)),
 			cmp.Compare(a.path, b.path),
 			-cmp.Compare(a.meter.rate(), b.meter.rate()),
 			cmp.Compare(a.nth, b.nth))
 	})
 	p.weigh()
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
