@@ -1,0 +1,217 @@
+package dht
+
+import (
+	"container/heap"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/ipfs/go-cid"
+)
+
+const (
+	// announceBurst roots are announced at once, more of them announceRate a
+	// second: 50,000 roots take 83 minutes instead of 50,000 lookups together.
+	announceBurst = 64
+	announceRate  = 10
+	// Without anybody to tell, all roots wait together, noPeersFirst to
+	// noPeersMost; a root that failed for another reason waits alone, failFirst
+	// to failMost. Each wait is twice the one before.
+	noPeersFirst, noPeersMost = 250 * time.Millisecond, time.Minute
+	failFirst, failMost       = 10 * time.Second, 30 * time.Minute
+	// againFirst to againMost is the least time between two times that all roots
+	// are announced again: it grows while the causes keep coming.
+	againFirst, againMost = 2 * time.Second, 10 * time.Minute
+)
+
+// schedule decides which root to announce when. It knows no clock and is owned
+// by whoever calls it.
+type schedule struct {
+	every time.Duration // between two announcements of a root
+	rng   *rand.Rand    // spreads them
+
+	roots map[string]*announcement // by multihash: what the DHT goes by
+	queue announcements            // of roots, those not in flight
+
+	hold     time.Time     // nothing is due before: there was nobody to tell
+	holdStep time.Duration // how long the last hold was
+
+	againAt  time.Time     // all roots become due; zero: not planned
+	lastPass time.Time     // when they last did
+	gap      time.Duration // least time until the next
+}
+
+// announcement is the state of one root.
+type announcement struct {
+	root  cid.Cid
+	due   time.Time
+	index int           // in the queue; -1 while in flight
+	fails time.Duration // last wait after a failure
+	done  time.Time     // when it was last announced; zero: never
+	err   error         // why the last attempt failed
+	stale bool          // became due while in flight
+}
+
+func newSchedule(every time.Duration, rng *rand.Rand) *schedule {
+	return &schedule{every: every, rng: rng, roots: make(map[string]*announcement)}
+}
+
+// add makes roots due now, a large number of them one after the other.
+func (s *schedule) add(now time.Time, roots []cid.Cid) {
+	n := 0
+	for _, r := range roots {
+		if _, known := s.roots[string(r.Hash())]; known || !r.Defined() {
+			continue
+		}
+		a := &announcement{root: r, due: now.Add(paced(n))}
+		s.roots[string(r.Hash())] = a
+		heap.Push(&s.queue, a)
+		n++
+	}
+}
+
+// paced is how long the n-th of many roots that become due together waits.
+func paced(n int) time.Duration {
+	return time.Duration(max(0, n-announceBurst)) * (time.Second / announceRate)
+}
+
+// remove forgets roots. Their records elsewhere end with their validity.
+func (s *schedule) remove(roots []cid.Cid) {
+	for _, r := range roots {
+		a := s.roots[string(r.Hash())]
+		if a == nil {
+			continue
+		}
+		delete(s.roots, string(r.Hash()))
+		if a.index >= 0 {
+			heap.Remove(&s.queue, a.index)
+		}
+	}
+}
+
+// again plans that all roots are announced once more: the addresses have
+// changed, or there are others to tell. The first time this happens at once,
+// then less often the more often it is called.
+func (s *schedule) again(now time.Time) {
+	s.hold, s.holdStep = time.Time{}, 0
+	if !s.againAt.IsZero() {
+		return
+	}
+	if now.Sub(s.lastPass) > againMost {
+		s.gap = 0
+	}
+	s.againAt = now
+	if at := s.lastPass.Add(s.gap); now.Before(at) {
+		s.againAt = at
+	}
+}
+
+// pass makes all roots due, those never announced and those due sooner first.
+func (s *schedule) pass(now time.Time) {
+	s.againAt, s.lastPass = time.Time{}, now
+	s.gap = min(max(againFirst, 2*s.gap), againMost)
+	sorted := s.queue
+	s.queue = nil
+	for n := 0; len(sorted) > 0; n++ {
+		a := heap.Pop(&sorted).(*announcement)
+		if at := now.Add(paced(n)); at.Before(a.due) {
+			a.due = at
+		}
+		a.fails = 0
+		heap.Push(&s.queue, a)
+	}
+	for _, a := range s.roots {
+		if a.index < 0 {
+			a.stale = true
+		}
+	}
+}
+
+// advance returns up to most roots to announce now, which are in flight until
+// finished is called for each.
+func (s *schedule) advance(now time.Time, most int) []cid.Cid {
+	if !s.againAt.IsZero() && !now.Before(s.againAt) {
+		s.pass(now)
+	}
+	if now.Before(s.hold) {
+		return nil
+	}
+	var out []cid.Cid
+	for len(out) < most && len(s.queue) > 0 && !now.Before(s.queue[0].due) {
+		a := heap.Pop(&s.queue).(*announcement)
+		out = append(out, a.root)
+	}
+	return out
+}
+
+// deadline is when advance has something to say; zero: only after another call.
+func (s *schedule) deadline() time.Time {
+	var at time.Time
+	if len(s.queue) > 0 {
+		if at = s.queue[0].due; at.Before(s.hold) {
+			at = s.hold
+		}
+	}
+	if !s.againAt.IsZero() && (at.IsZero() || s.againAt.Before(at)) {
+		at = s.againAt
+	}
+	return at
+}
+
+// finished takes in the result of an announcement.
+func (s *schedule) finished(now time.Time, root cid.Cid, err error) {
+	a := s.roots[string(root.Hash())]
+	if a == nil || a.index >= 0 {
+		return // removed, and perhaps added again, in the meantime
+	}
+	a.err = err
+	switch {
+	case err == nil:
+		a.done, a.fails = now, 0
+		// Up to a tenth sooner, so that roots added together drift apart.
+		a.due = now.Add(s.every - time.Duration(s.rng.Int64N(int64(s.every)/10+1)))
+		s.holdStep = 0
+		if a.stale {
+			a.due = now
+		}
+	case errors.Is(err, ErrNoPeers):
+		a.due = now
+		if !now.Before(s.hold) {
+			s.holdStep = min(max(noPeersFirst, 2*s.holdStep), noPeersMost)
+			s.hold = now.Add(s.holdStep)
+		}
+	default:
+		a.fails = min(max(failFirst, 2*a.fails), failMost)
+		a.due = now.Add(a.fails)
+	}
+	a.stale = false
+	heap.Push(&s.queue, a)
+}
+
+// announcements is a heap by due time, then by root.
+type announcements []*announcement
+
+func (q announcements) Len() int { return len(q) }
+func (q announcements) Less(i, j int) bool {
+	if !q[i].due.Equal(q[j].due) {
+		return q[i].due.Before(q[j].due)
+	}
+	return q[i].root.KeyString() < q[j].root.KeyString()
+}
+func (q announcements) Swap(i, j int) {
+	q[i], q[j] = q[j], q[i]
+	q[i].index, q[j].index = i, j
+}
+func (q *announcements) Push(x any) {
+	a := x.(*announcement)
+	a.index = len(*q)
+	*q = append(*q, a)
+}
+func (q *announcements) Pop() any {
+	old := *q
+	a := old[len(old)-1]
+	old[len(old)-1] = nil
+	*q = old[:len(old)-1]
+	a.index = -1
+	return a
+}
