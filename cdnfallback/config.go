@@ -104,20 +104,20 @@ func (h Header) check() error {
 // credentials or the query.
 func parseURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
+	if err != nil && strings.Contains(s, "@") {
+		// err would quote a part of s, which may be one of a password.
+		return nil, errors.New("origin URL cannot be read; write special characters of user name and password as %XX")
+	}
 	if err != nil {
-		var ue *url.Error
-		if errors.As(err, &ue) {
-			err = ue.Err // ue itself quotes s whole
-		}
 		return nil, fmt.Errorf("origin URL: %w", err)
 	}
 	switch {
+	case u.Opaque != "":
+		return nil, fmt.Errorf("origin URL: // is missing after %s:", u.Scheme)
 	case u.Scheme != "http" && u.Scheme != "https":
 		return nil, fmt.Errorf("origin %s: scheme must be http or https", display(u))
 	case u.Hostname() == "":
 		return nil, fmt.Errorf("origin %s: host is missing", display(u))
-	case u.Opaque != "":
-		return nil, fmt.Errorf("origin %s: // is missing after the scheme", u.Scheme)
 	}
 	u.Fragment, u.RawFragment = "", ""
 	return u, nil

@@ -51,65 +51,72 @@ func read(ctx context.Context, o *Origin, path string, off, n int64, want Valida
 
 const fileSize = 3 << 20
 
+type asked struct{ off, n int64 }
+
+var (
+	known = Validator{Size: fileSize}
+	part  = asked{2 << 20, 1000}
+	head  = asked{0, 1000}
+	all   = asked{0, fileSize}
+)
+
+var rangeFaults = map[string]struct {
+	fault origintest.Fault
+	span  asked
+	want  Validator
+	kind  error // nil: the bytes come
+}{
+	"honest part":              {span: part, want: known},
+	"honest head":              {span: head, want: known},
+	"honest whole":             {span: all, want: known},
+	"size not known":           {span: part},
+	"last byte":                {span: asked{fileSize - 1, 1}, want: known},
+	"404":                      {fault: origintest.Fault{Status: 404}, span: part, want: known, kind: ErrGone},
+	"410":                      {fault: origintest.Fault{Status: 410}, span: part, want: known, kind: ErrGone},
+	"401":                      {fault: origintest.Fault{Status: 401}, span: part, want: known, kind: ErrRefused},
+	"403":                      {fault: origintest.Fault{Status: 403}, span: part, want: known, kind: ErrRefused},
+	"400":                      {fault: origintest.Fault{Status: 400}, span: part, want: known, kind: ErrRefused},
+	"429":                      {fault: origintest.Fault{Status: 429}, span: part, want: known, kind: ErrBusy},
+	"503":                      {fault: origintest.Fault{Status: 503}, span: part, want: known, kind: ErrBusy},
+	"500":                      {fault: origintest.Fault{Status: 500}, span: part, want: known, kind: ErrServer},
+	"204":                      {fault: origintest.Fault{Status: 204}, span: part, want: known, kind: ErrServer},
+	"304":                      {fault: origintest.Fault{Status: 304}, span: part, want: known, kind: ErrServer},
+	"416":                      {span: asked{fileSize, 1}, kind: ErrRange},
+	"whole file for head":      {fault: origintest.Fault{NoRange: true}, span: head, want: known},
+	"whole file, cheap skip":   {fault: origintest.Fault{NoRange: true}, span: asked{1 << 20, 5000}, want: known},
+	"whole file, dear skip":    {fault: origintest.Fault{NoRange: true}, span: part, want: known, kind: ErrNoRanges},
+	"whole file is longer":     {fault: origintest.Fault{NoRange: true, Length: 5, HangBody: 1}, span: head, want: known, kind: ErrWrongLength},
+	"whole file is shorter":    {fault: origintest.Fault{NoRange: true, Length: -5}, span: asked{fileSize - 10, 10}, kind: ErrWrongLength},
+	"other total":              {fault: origintest.Fault{Length: 1}, span: part, want: known, kind: ErrWrongLength},
+	"other first":              {fault: origintest.Fault{ContentRange: "bytes 1-1000/3145728"}, span: head, want: known, kind: ErrRange},
+	"other last":               {fault: origintest.Fault{ContentRange: "bytes 0-1000/3145728"}, span: head, want: known, kind: ErrRange},
+	"unsatisfied form":         {fault: origintest.Fault{ContentRange: "bytes */3145728"}, span: head, want: known, kind: ErrRange},
+	"Content-Range unreadable": {fault: origintest.Fault{ContentRange: "pages 1-2/3"}, span: head, want: known, kind: ErrRange},
+	"multipart":                {fault: origintest.Fault{Type: "multipart/byteranges; boundary=x"}, span: head, want: known, kind: ErrRange},
+	"total is a star":          {fault: origintest.Fault{ContentRange: "bytes 0-999/*"}, span: head, want: known},
+	"cut":                      {fault: origintest.Fault{Cut: 500}, span: part, want: known, kind: ErrTruncated},
+	"whole cut":                {fault: origintest.Fault{Cut: 1 << 20}, span: all, want: known, kind: ErrTruncated},
+	"short":                    {fault: origintest.Fault{Short: 500}, span: part, want: known, kind: ErrWrongLength},
+	"endless part":             {fault: origintest.Fault{Endless: true}, span: part, want: known, kind: ErrWrongLength},
+	"endless whole":            {fault: origintest.Fault{Endless: true}, span: all, want: known, kind: ErrWrongLength},
+	"endless, cut by us":       {fault: origintest.Fault{Endless: true, NoRange: true}, span: head, want: known},
+	"gzip":                     {fault: origintest.Fault{Gzip: true}, span: part, want: known, kind: ErrEncoding},
+	"same ETag":                {span: part, want: Validator{Size: fileSize, ETag: `"0-3145728"`}},
+	"weak ETag":                {span: part, want: Validator{Size: fileSize, ETag: `W/"0-3145728"`}},
+	"other ETag, whole sent":   {span: part, want: Validator{Size: fileSize, ETag: `"old"`}, kind: ErrChanged},
+	"other ETag, part sent":    {fault: origintest.Fault{NewETag: true}, span: part, want: Validator{Size: fileSize, ETag: `"old"`}, kind: ErrChanged},
+	"other date":               {span: part, want: Validator{Size: fileSize, Modified: "Thu, 01 Jan 2026 00:00:00 GMT"}, kind: ErrChanged},
+	"redirect to ftp":          {fault: origintest.Fault{Redirect: "ftp://x/y"}, span: part, want: known, kind: ErrRedirect},
+	"redirect nowhere":         {fault: origintest.Fault{Redirect: "http://%zz/"}, span: part, want: known, kind: ErrRedirect},
+	"redirect in a circle":     {fault: origintest.Fault{Redirect: "/file"}, span: part, want: known, kind: ErrRedirect},
+	"one redirect":             {fault: origintest.Fault{Redirect: "/file?again", Once: true}, span: part, want: known},
+	"directory":                {fault: origintest.Fault{Redirect: "/file/", Once: true}, span: head, want: known, kind: ErrDirectory},
+}
+
 func TestRangeFaults(t *testing.T) {
 	t.Parallel()
 	file := noise(fileSize)
-	size := Validator{Size: fileSize}
-	type span struct{ off, n int64 }
-	part, head, all := span{2 << 20, 1000}, span{0, 1000}, span{0, fileSize}
-	tests := map[string]struct {
-		fault origintest.Fault
-		span  span
-		want  Validator
-		kind  error // nil: the bytes come
-	}{
-		"honest part":              {span: part, want: size},
-		"honest head":              {span: head, want: size},
-		"honest whole":             {span: all, want: size},
-		"size not known":           {span: part},
-		"last byte":                {span: span{fileSize - 1, 1}, want: size},
-		"404":                      {fault: origintest.Fault{Status: 404}, span: part, want: size, kind: ErrGone},
-		"410":                      {fault: origintest.Fault{Status: 410}, span: part, want: size, kind: ErrGone},
-		"401":                      {fault: origintest.Fault{Status: 401}, span: part, want: size, kind: ErrRefused},
-		"403":                      {fault: origintest.Fault{Status: 403}, span: part, want: size, kind: ErrRefused},
-		"400":                      {fault: origintest.Fault{Status: 400}, span: part, want: size, kind: ErrRefused},
-		"429":                      {fault: origintest.Fault{Status: 429}, span: part, want: size, kind: ErrBusy},
-		"503":                      {fault: origintest.Fault{Status: 503}, span: part, want: size, kind: ErrBusy},
-		"500":                      {fault: origintest.Fault{Status: 500}, span: part, want: size, kind: ErrServer},
-		"204":                      {fault: origintest.Fault{Status: 204}, span: part, want: size, kind: ErrServer},
-		"304":                      {fault: origintest.Fault{Status: 304}, span: part, want: size, kind: ErrServer},
-		"416":                      {span: span{fileSize, 1}, kind: ErrRange},
-		"whole file for head":      {fault: origintest.Fault{NoRange: true}, span: head, want: size},
-		"whole file, cheap skip":   {fault: origintest.Fault{NoRange: true}, span: span{1 << 20, 5000}, want: size},
-		"whole file, dear skip":    {fault: origintest.Fault{NoRange: true}, span: part, want: size, kind: ErrNoRanges},
-		"whole file is longer":     {fault: origintest.Fault{NoRange: true, Length: 5, HangBody: 1}, span: head, want: size, kind: ErrWrongLength},
-		"whole file is shorter":    {fault: origintest.Fault{NoRange: true, Length: -5}, span: span{fileSize - 10, 10}, kind: ErrWrongLength},
-		"other total":              {fault: origintest.Fault{Length: 1}, span: part, want: size, kind: ErrWrongLength},
-		"other first":              {fault: origintest.Fault{ContentRange: "bytes 1-1000/3145728"}, span: head, want: size, kind: ErrRange},
-		"other last":               {fault: origintest.Fault{ContentRange: "bytes 0-1000/3145728"}, span: head, want: size, kind: ErrRange},
-		"unsatisfied form":         {fault: origintest.Fault{ContentRange: "bytes */3145728"}, span: head, want: size, kind: ErrRange},
-		"Content-Range unreadable": {fault: origintest.Fault{ContentRange: "pages 1-2/3"}, span: head, want: size, kind: ErrRange},
-		"multipart":                {fault: origintest.Fault{Type: "multipart/byteranges; boundary=x"}, span: head, want: size, kind: ErrRange},
-		"total is a star":          {fault: origintest.Fault{ContentRange: "bytes 0-999/*"}, span: head, want: size},
-		"cut":                      {fault: origintest.Fault{Cut: 500}, span: part, want: size, kind: ErrTruncated},
-		"whole cut":                {fault: origintest.Fault{Cut: 1 << 20}, span: all, want: size, kind: ErrTruncated},
-		"short":                    {fault: origintest.Fault{Short: 500}, span: part, want: size, kind: ErrWrongLength},
-		"endless part":             {fault: origintest.Fault{Endless: true}, span: part, want: size, kind: ErrWrongLength},
-		"endless whole":            {fault: origintest.Fault{Endless: true}, span: all, want: size, kind: ErrWrongLength},
-		"endless, cut by us":       {fault: origintest.Fault{Endless: true, NoRange: true}, span: head, want: size},
-		"gzip":                     {fault: origintest.Fault{Gzip: true}, span: part, want: size, kind: ErrEncoding},
-		"same ETag":                {span: part, want: Validator{Size: fileSize, ETag: `"0-3145728"`}},
-		"weak ETag":                {span: part, want: Validator{Size: fileSize, ETag: `W/"0-3145728"`}},
-		"other ETag, whole sent":   {span: part, want: Validator{Size: fileSize, ETag: `"old"`}, kind: ErrChanged},
-		"other ETag, part sent":    {fault: origintest.Fault{NewETag: true}, span: part, want: Validator{Size: fileSize, ETag: `"old"`}, kind: ErrChanged},
-		"other date":               {span: part, want: Validator{Size: fileSize, Modified: "Thu, 01 Jan 2026 00:00:00 GMT"}, kind: ErrChanged},
-		"redirect to ftp":          {fault: origintest.Fault{Redirect: "ftp://x/y"}, span: part, want: size, kind: ErrRedirect},
-		"redirect nowhere":         {fault: origintest.Fault{Redirect: "http://%zz/"}, span: part, want: size, kind: ErrRedirect},
-		"redirect in a circle":     {fault: origintest.Fault{Redirect: "/file"}, span: part, want: size, kind: ErrRedirect},
-		"one redirect":             {fault: origintest.Fault{Redirect: "/file?again", Once: true}, span: part, want: size},
-		"directory":                {fault: origintest.Fault{Redirect: "/file/", Once: true}, span: head, want: size, kind: ErrDirectory},
-	}
-	for name, tt := range tests {
+	for name, tt := range rangeFaults {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			site := origintest.New()
