@@ -1,54 +1,211 @@
 package ledger
 
 import (
+	"cmp"
+	"math"
 	"math/rand/v2"
 	"time"
 )
 
-// PeerKey names a peer; any comparable string.
-type PeerKey string
+// Ledger decides whom to serve next. It is not safe for use by several
+// goroutines. A peer exists from its first mention until OnGone; the caller
+// bounds how many there are. No event costs more than O(log peers).
+type Ledger struct {
+	cfg   Config
+	rng   *rand.Rand
+	peers map[PeerKey]*account
+	epoch time.Time // deficits are in bytes of this time, see scale
+	unit  float64   // what a byte counts for at the last event
 
-// Class tells by which rule a peer is served.
-type Class uint8
+	owed      owed     // Public who gave, or wait for free pieces
+	members   rotation // Group, each for itself
+	strangers rotation // Public who gave nothing, by prefix
+	debt      float64  // bytes of uplink owed to Group while both classes wait
+}
 
-// The classes.
+// account is what the ledger knows of one peer.
+type account struct {
+	key       PeerKey
+	lot       uint64 // random: ties are not won by being early
+	class     Class
+	value     float64
+	prefix    string
+	balance   Balance
+	deficit   float64 // received less sent, see Ledger.scale
+	queued    int64   // bytes it waits for
+	free      int64   // of these in its free set
+	contended bool    // both classes waited when it was chosen
+	place     place   // where it waits
+	slot      int     // in the heap of its place
+	group     *unit   // its unit in a rotation
+}
+
+// place is where a peer waits.
+type place uint8
+
 const (
-	Public Class = iota // reciprocity
-	Group               // a member of the same private swarm: speed
+	nowhere place = iota
+	amongOwed
+	amongMembers
+	amongStrangers
 )
 
-// Balance is what went between us and a peer, in bytes.
-type Balance struct {
-	Received int64 // verified bytes it gave us
-	Sent     int64 // bytes we gave it
-}
-
-// Config tunes a Ledger. The zero value works.
-type Config struct {
-	HalfLife   time.Duration // of the figure that orders peers; 10 min if zero
-	Turn       int64         // bytes one peer gets before an equal one is served; 1 MiB if zero
-	TurnTime   time.Duration // and for how long at most; 1 s if zero
-	GroupShare float64       // of the uplink for Group when both classes queue, 0 to 1; 0.8 if zero
-}
-
-// Ledger decides whom to serve next.
-type Ledger struct{}
-
 // New returns an empty ledger.
-func New(cfg Config, rng *rand.Rand) *Ledger { return &Ledger{} }
+func New(cfg Config, rng *rand.Rand) *Ledger {
+	cfg.HalfLife = cmp.Or(cfg.HalfLife, 10*time.Minute)
+	cfg.Turn = cmp.Or(cfg.Turn, 1<<20)
+	cfg.TurnTime = cmp.Or(cfg.TurnTime, time.Second)
+	cfg.GroupShare = cmp.Or(cfg.GroupShare, 0.8)
+	cfg.Remember = cmp.Or(cfg.Remember, 64<<20)
+	return &Ledger{
+		cfg: cfg, rng: rng, peers: map[PeerKey]*account{}, unit: 1,
+		members: newRotation(cfg), strangers: newRotation(cfg),
+	}
+}
 
-func (l *Ledger) OnReceived(now time.Time, peer PeerKey, n int64) {}
-func (l *Ledger) OnSent(now time.Time, peer PeerKey, n int64)     {}
-func (l *Ledger) Queue(now time.Time, peer PeerKey, n int64)      {}
-func (l *Ledger) QueueFree(now time.Time, peer PeerKey, n int64)  {} // bytes of pieces in Free(prefix, ...)
-func (l *Ledger) Unqueue(now time.Time, peer PeerKey, n int64)    {}
-func (l *Ledger) Next(now time.Time) (PeerKey, bool)              { return "", false }
-func (l *Ledger) OnGone(now time.Time, peer PeerKey)              {}
-func (l *Ledger) Restore(peer PeerKey, b Balance)                 {}
-func (l *Ledger) Balance(peer PeerKey) Balance                    { return Balance{} }
-func (l *Ledger) Class(peer PeerKey, c Class)                     {}
-func (l *Ledger) Value(peer PeerKey, v float64)                   {}
-func (l *Ledger) Prefix(peer PeerKey, prefix string)              {}
+// Class sets by which rule a peer is served; Public at first.
+func (l *Ledger) Class(peer PeerKey, c Class) {
+	a := l.account(peer)
+	l.leave(a)
+	a.class = c
+	l.enter(a)
+}
 
-// Free returns the pieces that a newcomer from an address prefix gets of a root.
-func Free(prefix, root string, pieces int) []int { return nil }
+// Value sets what a byte sent to a member is worth: how rare what it will pass
+// on is, times its upload rate, relative to others. A member with twice the
+// value gets twice as much. Values are cut to [1/8, 8]; 1 at first.
+func (l *Ledger) Value(peer PeerKey, v float64) {
+	l.account(peer).value = min(max(v, 1.0/8), 8)
+}
+
+// Prefix sets the address prefix that newcomers share: the /24 or /56 of a
+// public address, the whole address for private ranges (one lab is one /24).
+// A peer without one is its own prefix.
+func (l *Ledger) Prefix(peer PeerKey, prefix string) {
+	a := l.account(peer)
+	l.leave(a)
+	a.prefix = prefix
+	l.enter(a)
+}
+
+// Restore sets the totals of a peer as they were kept from earlier. For the
+// order at most Config.Remember of the difference counts: history is not
+// hoarded.
+func (l *Ledger) Restore(peer PeerKey, b Balance) {
+	a := l.account(peer)
+	l.leave(a)
+	a.balance = b
+	limit := float64(l.cfg.Remember)
+	a.deficit = l.unit * min(max(float64(b.Received-b.Sent), -limit), limit)
+	l.enter(a)
+}
+
+// Balance returns the totals of a peer, zero if it is unknown. Keep them
+// before OnGone.
+func (l *Ledger) Balance(peer PeerKey) Balance {
+	if a := l.peers[peer]; a != nil {
+		return a.balance
+	}
+	return Balance{}
+}
+
+// OnReceived tells of n verified bytes from a peer.
+func (l *Ledger) OnReceived(now time.Time, peer PeerKey, n int64) {
+	a := l.account(peer)
+	l.leave(a)
+	a.balance.Received += max(0, n)
+	a.deficit += float64(max(0, n)) * l.scale(now)
+	l.enter(a)
+}
+
+// OnSent tells of n bytes sent to a peer. What is queued is Unqueue's.
+func (l *Ledger) OnSent(now time.Time, peer PeerKey, n int64) {
+	a := l.peers[peer]
+	if a == nil || n <= 0 {
+		return
+	}
+	a.balance.Sent += n
+	a.deficit -= float64(n) * l.scale(now)
+	l.fix(a)
+	l.owed.spent(a, n)
+	switch {
+	case a.class == Group:
+		l.members.spent(string(a.key), float64(n)/a.value)
+	case a.balance.Received == 0:
+		l.strangers.spent(prefixOf(a), float64(n))
+	}
+	if a.contended {
+		l.owe(a.class, float64(n))
+	}
+}
+
+// owe keeps the books between the classes. The memory is short, so that
+// neither saves up a claim to all of the uplink.
+func (l *Ledger) owe(sent Class, n float64) {
+	if sent == Group {
+		n *= l.cfg.GroupShare - 1
+	} else {
+		n *= l.cfg.GroupShare
+	}
+	limit := 4 * float64(l.cfg.Turn)
+	l.debt = min(max(l.debt+n, -limit), limit)
+}
+
+// Queue tells that a peer waits for n more bytes.
+func (l *Ledger) Queue(_ time.Time, peer PeerKey, n int64) { l.wait(l.account(peer), n, 0) }
+
+// QueueFree is Queue for pieces in the peer's free set. Send a newcomer these
+// before what else it waits for.
+func (l *Ledger) QueueFree(_ time.Time, peer PeerKey, n int64) { l.wait(l.account(peer), n, n) }
+
+// Unqueue takes back Queue: the bytes are about to be sent, or no longer asked.
+func (l *Ledger) Unqueue(_ time.Time, peer PeerKey, n int64) {
+	if a := l.peers[peer]; a != nil {
+		l.wait(a, -n, 0)
+	}
+}
+
+// UnqueueFree takes back QueueFree.
+func (l *Ledger) UnqueueFree(_ time.Time, peer PeerKey, n int64) {
+	if a := l.peers[peer]; a != nil {
+		l.wait(a, -n, -n)
+	}
+}
+
+// OnGone forgets a peer.
+func (l *Ledger) OnGone(_ time.Time, peer PeerKey) {
+	a := l.peers[peer]
+	if a == nil {
+		return
+	}
+	l.leave(a)
+	l.owed.forget(a)
+	delete(l.peers, peer)
+}
+
+func (l *Ledger) account(peer PeerKey) *account {
+	a := l.peers[peer]
+	if a == nil {
+		a = &account{key: peer, lot: l.rng.Uint64(), value: 1}
+		l.peers[peer] = a
+	}
+	return a
+}
+
+// scale is what a byte counts for now, relative to one at epoch. Instead of
+// having every figure shrink with time, new bytes count for more: the order
+// is the same, and nothing has to be touched as time passes.
+func (l *Ledger) scale(now time.Time) float64 {
+	if l.epoch.IsZero() {
+		l.epoch = now
+	}
+	lives := max(0, float64(now.Sub(l.epoch))/float64(l.cfg.HalfLife))
+	if lives > 64 { // 10 hours: move epoch before the figures lose meaning
+		for _, a := range l.peers {
+			a.deficit *= math.Exp2(-lives)
+		}
+		l.epoch, lives = now, 0
+	}
+	l.unit = math.Exp2(lives)
+	return l.unit
+}

@@ -1,0 +1,110 @@
+package ledger
+
+import (
+	"cmp"
+	"container/heap"
+	"time"
+)
+
+// Next returns the peer whose next block goes out now; false if nobody waits.
+// It may be called again before OnSent, to keep several blocks under way.
+func (l *Ledger) Next(now time.Time) (PeerKey, bool) {
+	public := l.owed.Len()+l.strangers.waiting > 0
+	both := public && l.members.waiting > 0
+	var a *account
+	switch {
+	case l.members.waiting > 0 && (!public || l.debt >= 0):
+		a = l.members.next(now)
+	case l.owed.Len() > 0:
+		a = l.owed.next(now, l.unit, l.cfg)
+	case public:
+		a = l.strangers.next(now)
+	default:
+		return "", false
+	}
+	a.contended = both
+	return a.key, true
+}
+
+// wait changes what a peer waits for, never to less than nothing.
+func (l *Ledger) wait(a *account, n, free int64) {
+	queued := max(0, a.queued+n)
+	free = min(max(0, a.free+free), queued)
+	if a.queued > 0 && queued > 0 && a.free > 0 == (free > 0) {
+		a.queued, a.free = queued, free // it stays where it is
+		return
+	}
+	l.leave(a)
+	a.queued, a.free = queued, free
+	l.enter(a)
+}
+
+// enter puts a peer that waits where its class and history belong.
+func (l *Ledger) enter(a *account) {
+	switch {
+	case a.queued == 0:
+	case a.class == Group:
+		a.place = amongMembers
+		l.members.enter(a, string(a.key))
+	case a.balance.Received > 0 || a.free > 0:
+		a.place = amongOwed
+		heap.Push(&l.owed, a)
+	default:
+		a.place = amongStrangers
+		l.strangers.enter(a, prefixOf(a))
+	}
+}
+
+// leave undoes enter.
+func (l *Ledger) leave(a *account) {
+	switch a.place {
+	case amongOwed:
+		heap.Remove(&l.owed, a.slot)
+	case amongMembers:
+		l.members.leave(a)
+	case amongStrangers:
+		l.strangers.leave(a)
+	}
+	a.place = nowhere
+}
+
+// fix restores the order after a peer's deficit changed.
+func (l *Ledger) fix(a *account) {
+	switch a.place {
+	case amongOwed:
+		heap.Fix(&l.owed, a.slot)
+	case amongMembers, amongStrangers:
+		heap.Fix(&a.group.peers, a.slot)
+	}
+}
+
+// prefixOf names the unit of strangers that a peer belongs to.
+func prefixOf(a *account) string { return cmp.Or(a.prefix, "\x00"+string(a.key)) }
+
+// accounts is a heap, the largest deficit first.
+type accounts []*account
+
+func (h accounts) Len() int { return len(h) }
+
+func (h accounts) Less(i, j int) bool {
+	return cmp.Or(-cmp.Compare(h[i].deficit, h[j].deficit), cmp.Compare(h[i].lot, h[j].lot), cmp.Compare(h[i].key, h[j].key)) < 0
+}
+
+func (h accounts) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].slot, h[j].slot = i, j
+}
+
+func (h *accounts) Push(x any) {
+	a := x.(*account)
+	a.slot = len(*h)
+	*h = append(*h, a)
+}
+
+func (h *accounts) Pop() any {
+	old := *h
+	a := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return a
+}
