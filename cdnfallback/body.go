@@ -93,7 +93,7 @@ func (b *Body) end() error {
 	b.resp.dog.got(n)
 	switch {
 	case n > 0:
-		return b.o.fault(ErrWrongLength, "more than the %d bytes of the content", b.want)
+		return b.o.fault(ErrWrongLength, "it sends more than %d bytes", b.want)
 	case err != io.EOF:
 		return b.fail(err)
 	}

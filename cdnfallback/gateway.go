@@ -3,7 +3,6 @@ package cdnfallback
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -170,15 +169,14 @@ func (o *Origin) isBlock(r *response) (kind string, err error) {
 }
 
 // readBlock reads b whole, into memory of the declared size if there is one.
-func readBlock(b *Body) ([]byte, error) {
+func readBlock(b *Body) (block []byte, err error) {
 	if b.open {
-		return io.ReadAll(b)
+		block, err = io.ReadAll(b)
+	} else {
+		block = make([]byte, b.want)
+		_, err = io.ReadFull(b, block)
 	}
-	block := make([]byte, b.want)
-	if _, err := io.ReadFull(b, block); err != nil {
-		if err == io.EOF || err == io.ErrUnexpectedEOF {
-			return nil, fmt.Errorf("origin %s: %w", b.o.host, io.ErrUnexpectedEOF)
-		}
+	if err != nil {
 		return nil, err
 	}
 	return block, nil
