@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"time"
 
@@ -10,26 +9,28 @@ import (
 	"github.com/shoal-p2p/shoal/merkle"
 )
 
-// Errors that callers branch on.
-var (
-	ErrNotFound = errors.New("not held")
-	// ErrChanged says that a file no longer has the bytes that were added.
-	// The piece is withdrawn when it is returned.
-	ErrChanged = errors.New("file changed since it was added")
-	ErrExists  = errors.New("target exists")
-	ErrLocked  = errors.New("directory is in use by another node")
-	ErrUnsafe  = errors.New("name would leave the target or cannot be stored")
-	ErrBusy    = errors.New("root is being fetched already")
-)
-
 // State tells how much of a root is here.
 type State uint8
 
 // The states of a root.
 const (
-	Fetching State = iota
-	Complete
+	Fetching State = iota // begun by Create and not finished; Create resumes it
+	Complete              // every piece is here
+	Damaged               // was complete, then pieces were withdrawn because they no longer verify
 )
+
+// String is the state as users see it.
+func (s State) String() string {
+	switch s {
+	case Fetching:
+		return "fetching"
+	case Complete:
+		return "complete"
+	case Damaged:
+		return "damaged"
+	}
+	return "unknown"
+}
 
 // Root is a root the store knows.
 type Root struct {

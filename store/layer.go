@@ -1,0 +1,43 @@
+package store
+
+import (
+	"os"
+	"runtime"
+)
+
+// fileLayer is what the store asks of the file system where it may fail or
+// where a crash may come between: tests put a failing one in its place.
+type fileLayer interface {
+	readAt(f *os.File, b []byte, off int64) (int, error)
+	writeAt(f *os.File, b []byte, off int64) (int, error)
+	// sync makes the bytes of f durable.
+	sync(f *os.File) error
+	// syncTree makes the file system that holds dir durable; false if it cannot.
+	syncTree(dir *os.File) (bool, error)
+	// rename never replaces what stands at to.
+	rename(from, to string) error
+}
+
+type osLayer struct{}
+
+func (osLayer) readAt(f *os.File, b []byte, off int64) (int, error)  { return readFull(f, b, off) }
+func (osLayer) writeAt(f *os.File, b []byte, off int64) (int, error) { return f.WriteAt(b, off) }
+func (osLayer) sync(f *os.File) error                                { return syncData(f) }
+func (osLayer) syncTree(dir *os.File) (bool, error)                  { return syncTree(dir) }
+func (osLayer) rename(from, to string) error                         { return renameNew(from, to) }
+
+// readFull is ReadAt, but a read of nothing is never an error.
+func readFull(f *os.File, b []byte, off int64) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	n, err := f.ReadAt(b, off)
+	if n == len(b) {
+		return n, nil
+	}
+	return n, err
+}
+
+// hashers is how many files or chunks are read and hashed at once: two for a
+// CPU, so that one is read while the other is hashed.
+func hashers() int { return 2 * runtime.NumCPU() }

@@ -1,0 +1,46 @@
+//go:build linux || darwin
+
+package store
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// openRead opens a regular file for reading. A symlink in the last place is
+// refused and a FIFO does not block.
+func openRead(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+}
+
+// stateOf reads the state of an open file without allocating.
+func stateOf(f *os.File) (state, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return state{}, err
+	}
+	return statState(&st), nil
+}
+
+// stateAt reads the state of what stands at path; a symlink is not followed.
+func stateAt(path string) (state, error) {
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return state{}, &os.PathError{Op: "lstat", Path: path, Err: err}
+	}
+	return statState(&st), nil
+}
+
+// syncDir makes the names in a directory durable.
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// hostRules is what a file system here can hold.
+var hostRules = nameRules{fold: foldsNames}

@@ -1,0 +1,79 @@
+package store
+
+import (
+	"os"
+
+	"golang.org/x/sys/windows"
+)
+
+// hostRules is what NTFS with the Win32 API can hold.
+var hostRules = nameRules{fold: true, reserved: true}
+
+// openRead opens a file for reading.
+func openRead(path string) (*os.File, error) { return os.Open(path) }
+
+// stateOf reads the state of an open file. Windows has no change time here, so
+// Ctime stays 0.
+func stateOf(f *os.File) (state, error) {
+	var info windows.ByHandleFileInformation
+	if err := windows.GetFileInformationByHandle(windows.Handle(f.Fd()), &info); err != nil {
+		return state{}, err
+	}
+	return state{
+		Dev:     uint64(info.VolumeSerialNumber),
+		Ino:     uint64(info.FileIndexHigh)<<32 | uint64(info.FileIndexLow),
+		Size:    int64(info.FileSizeHigh)<<32 | int64(info.FileSizeLow),
+		Mtime:   info.LastWriteTime.Nanoseconds(),
+		regular: info.FileAttributes&(windows.FILE_ATTRIBUTE_DIRECTORY|windows.FILE_ATTRIBUTE_REPARSE_POINT) == 0,
+		linked:  info.NumberOfLinks > 0,
+	}, nil
+}
+
+// stateAt reads the state of what stands at path; a symlink is not followed.
+func stateAt(path string) (state, error) {
+	fi, err := os.Lstat(path)
+	if err != nil {
+		return state{}, err
+	}
+	if fi.Mode()&os.ModeSymlink != 0 {
+		return state{Size: fi.Size(), Mtime: fi.ModTime().UnixNano(), linked: true}, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return state{}, err
+	}
+	defer f.Close()
+	return stateOf(f)
+}
+
+// syncDir does nothing: Windows has no such call, names are journaled.
+func syncDir(string) error { return nil }
+
+// syncData makes the bytes of a file durable.
+func syncData(f *os.File) error { return f.Sync() }
+
+func startWriteback(*os.File) {}
+
+func syncTree(*os.File) (bool, error) { return false, nil }
+
+func preallocate(*os.File, int64) error { return nil }
+
+// renameNew renames without ever replacing what stands at to.
+func renameNew(from, to string) error {
+	a, err := windows.UTF16PtrFromString(from)
+	if err != nil {
+		return err
+	}
+	b, err := windows.UTF16PtrFromString(to)
+	if err != nil {
+		return err
+	}
+	if err := windows.MoveFileEx(a, b, windows.MOVEFILE_WRITE_THROUGH); err != nil {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	}
+	return nil
+}
+
+func nextData(_ *os.File, off int64) int64 { return off }
+
+func readAhead(*os.File) {}

@@ -1,0 +1,324 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/shoal-p2p/shoal/merkle"
+)
+
+// target is a root being written below a temporary name beside its final one.
+// Everything below that name is reached through an os.Root, so no symlink leads
+// out of it; links of the tree itself are made last.
+type target struct {
+	table   *merkle.Table
+	final   string
+	partial string
+	made    state       // device and inode of partial, so that nothing else is taken for it
+	perm    os.FileMode // 0777 less the umask
+	renamed bool        // a crash came after the rename: partial is final
+
+	layer fileLayer
+	files *handles
+	first uint64   // number of the first entry's file
+	root  *os.Root // of a directory
+}
+
+const partialSuffix = ".shoal-partial"
+
+// partialName is the i-th temporary name for a final one.
+func partialName(final string, i int) string {
+	dir, name := filepath.Split(final)
+	suffix := partialSuffix
+	if i > 0 {
+		suffix = fmt.Sprintf("%s-%d", partialSuffix, i+1)
+	}
+	// The name is cut where the temporary one would be too long for a file system.
+	name = name[:min(len(name), maxName-1-len(suffix))]
+	return filepath.Join(dir, "."+name+suffix)
+}
+
+// maxPartials bounds the temporary names that are tried. Those taken are of
+// other fetches to the same target, or left over by ones that were forgotten;
+// they are never touched.
+const maxPartials = 100
+
+// makeTarget makes the temporary file or directory, empty.
+func makeTarget(table *merkle.Table, final string, layer fileLayer) (*target, error) {
+	if err := absent(final); err != nil {
+		return nil, err
+	}
+	t := &target{table: table, final: final, layer: layer}
+	for i := range maxPartials {
+		t.partial = partialName(final, i)
+		err := t.make()
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return nil, errors.Join(diskErr("create", t.partial, err), t.remove())
+		}
+		return t, nil
+	}
+	return nil, fmt.Errorf("create %s: too many unfinished downloads beside it, delete those that nobody continues: %w",
+		t.partial, ErrExists)
+}
+
+// absent returns ErrExists when something stands at path.
+func absent(path string) error {
+	switch _, err := os.Lstat(path); {
+	case err == nil:
+		return fmt.Errorf("%s: %w: delete it or choose another path", path, ErrExists)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	default:
+		return diskErr("create", path, err)
+	}
+}
+
+func (t *target) kind() merkle.EntryType { return t.table.Entries[0].Type }
+
+// make makes the temporary file or directory and learns the umask from what
+// the system makes of 0777. A directory is private until it is finished, so
+// that nobody else can put a link in it.
+func (t *target) make() error {
+	var fi fs.FileInfo
+	var err error
+	if t.kind() == merkle.Directory {
+		if fi, err = t.makeDir(); err != nil {
+			return err
+		}
+	} else {
+		if fi, err = t.makeFile(); err != nil {
+			return err
+		}
+	}
+	t.perm = fi.Mode().Perm()
+	t.made, err = stateAt(t.partial)
+	return err
+}
+
+func (t *target) makeFile() (fs.FileInfo, error) {
+	f, err := os.OpenFile(t.partial, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o777)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Chmod(fi.Mode().Perm()&0o666 | 0o600); err != nil {
+		return nil, err
+	}
+	return fi, t.size(f, t.table.Entries[0].Size)
+}
+
+func (t *target) makeDir() (fs.FileInfo, error) {
+	if err := os.Mkdir(t.partial, 0o700); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(t.partial)
+	if err != nil {
+		return nil, err
+	}
+	t.root = root
+	const probe = "umask"
+	if err := root.Mkdir(probe, 0o777); err != nil {
+		return nil, err
+	}
+	fi, err := root.Lstat(probe)
+	if err != nil {
+		return nil, err
+	}
+	return fi, root.Remove(probe)
+}
+
+// remove undoes a make that failed after it had begun.
+func (t *target) remove() error {
+	if t.root != nil {
+		_ = t.root.Close() // only a directory handle
+	}
+	if t.made == (state{}) {
+		return nil
+	}
+	return os.RemoveAll(t.partial)
+}
+
+// reserveFrom is the size from which space is reserved before it is written.
+// For small files that costs more than a late error.
+const reserveFrom = 16 << 20
+
+// size gives a new file its length, so that its end never has to be cut.
+func (t *target) size(f *os.File, size int64) error {
+	if size >= reserveFrom {
+		if err := preallocate(f, size); err != nil {
+			return err
+		}
+	}
+	return f.Truncate(size)
+}
+
+// resumeTarget opens what an earlier makeTarget made; false if it is not there
+// any more or is something else now.
+func resumeTarget(table *merkle.Table, p placeRec, layer fileLayer) (*target, bool, error) {
+	t := &target{table: table, final: p.Target, partial: p.Base, perm: os.FileMode(p.Perm), first: p.First, layer: layer}
+	made := func(path string) bool {
+		s, err := stateAt(path)
+		t.made = s
+		return err == nil && s.Dev == p.Dev && s.Ino == p.Ino
+	}
+	if !made(t.partial) {
+		if !made(t.final) {
+			return nil, false, nil
+		}
+		t.partial, t.renamed = t.final, true
+	}
+	if t.kind() != merkle.Directory {
+		return t, true, nil
+	}
+	root, err := os.OpenRoot(t.partial)
+	if err != nil {
+		return nil, false, diskErr("open", t.partial, err)
+	}
+	t.root = root
+	return t, true, nil
+}
+
+// prepare makes directories, empty files and what the tree itself carries of
+// files. It returns the entries whose files it wrote to.
+func (t *target) prepare() (wrote []int, err error) {
+	for i := range t.table.Entries {
+		e := &t.table.Entries[i]
+		switch {
+		case e.Type == merkle.Directory && i > 0:
+			if err := t.mkdir(e.Path); err != nil {
+				return nil, err
+			}
+		case e.Type == merkle.File:
+			did, err := t.writeInline(i)
+			if err != nil {
+				return nil, err
+			}
+			if did {
+				wrote = append(wrote, i)
+			}
+		}
+	}
+	return wrote, nil
+}
+
+func (t *target) mkdir(rel string) error {
+	rel = filepath.FromSlash(rel)
+	err := t.root.Mkdir(rel, 0o777)
+	if errors.Is(err, fs.ErrExist) {
+		fi, lerr := t.root.Lstat(rel)
+		if lerr == nil && fi.IsDir() {
+			return nil
+		}
+	}
+	if err != nil {
+		return diskErr("create", filepath.Join(t.partial, rel), err)
+	}
+	return nil
+}
+
+// writeInline writes the spans of a file that are no pieces; an empty file is
+// only made.
+func (t *target) writeInline(entry int) (bool, error) {
+	e := &t.table.Entries[entry]
+	did := e.Size == 0
+	if did {
+		h, err := t.open(entry)
+		if err != nil {
+			return false, err
+		}
+		t.files.release(h)
+	}
+	for _, s := range e.Spans {
+		if s.Piece >= 0 || len(s.Inline) == 0 {
+			continue
+		}
+		if err := t.writeAt(entry, s.Inline, s.Offset); err != nil {
+			return false, err
+		}
+		did = true
+	}
+	return did, nil
+}
+
+// path is where an entry stands until Finish.
+func (t *target) path(entry int) string {
+	return filepath.Join(t.partial, filepath.FromSlash(t.table.Entries[entry].Path))
+}
+
+// open returns the handle of a file for writing; a new file is made.
+func (t *target) open(entry int) (*handle, error) {
+	id := t.first + uint64(entry) | writing
+	if h := t.files.acquire(id); h != nil {
+		return h, nil
+	}
+	f, err := t.openFile(entry)
+	if err != nil {
+		return nil, diskErr("open", t.path(entry), err)
+	}
+	return t.files.insert(id, f, state{}), nil
+}
+
+func (t *target) openFile(entry int) (*os.File, error) {
+	if t.root == nil {
+		f, err := os.OpenFile(t.partial, os.O_RDWR, 0)
+		if err != nil {
+			return nil, err
+		}
+		if s, err := stateOf(f); err != nil || s.Dev != t.made.Dev || s.Ino != t.made.Ino {
+			_ = f.Close() // nothing was written
+			return nil, errors.Join(err, errors.New("it was replaced by another program"))
+		}
+		return f, nil
+	}
+	e := &t.table.Entries[entry]
+	rel := filepath.FromSlash(e.Path)
+	f, err := t.root.OpenFile(rel, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+	if err == nil {
+		if err := t.size(f, e.Size); err != nil {
+			_ = f.Close() // nothing was written
+			return nil, err
+		}
+		return f, nil
+	}
+	if !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	// os.Root follows links that stay inside; here none may be followed.
+	want, err := t.root.Lstat(rel)
+	if err != nil {
+		return nil, err
+	}
+	if !want.Mode().IsRegular() {
+		return nil, errors.New("something else than the file stands there")
+	}
+	if f, err = t.root.OpenFile(rel, os.O_RDWR, 0); err != nil {
+		return nil, err
+	}
+	if got, err := f.Stat(); err != nil || !os.SameFile(want, got) {
+		_ = f.Close() // nothing was written
+		return nil, errors.Join(err, errors.New("it was replaced by another program"))
+	}
+	return f, nil
+}
+
+func (t *target) writeAt(entry int, b []byte, off int64) error {
+	h, err := t.open(entry)
+	if err != nil {
+		return err
+	}
+	defer t.files.release(h)
+	if _, err := t.layer.writeAt(h.file, b, off); err != nil {
+		return diskErr("write", t.path(entry), err)
+	}
+	return nil
+}

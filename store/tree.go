@@ -1,0 +1,75 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ipfs/go-cid"
+	"github.com/shoal-p2p/shoal/merkle"
+)
+
+// LoadTree reads the whole tree of a held root, verified as it is read. It
+// returns ErrNotFound when some of it is not here.
+func LoadTree(s Store, c cid.Cid) (*merkle.Tree, error) {
+	t, err := merkle.NewTree(c)
+	if err != nil {
+		return nil, fmt.Errorf("tree of %v: %w", c, err)
+	}
+	for !t.Complete() {
+		missing := t.Missing(1024)
+		if len(missing) == 0 {
+			return nil, fmt.Errorf("tree of %v: %w", c, ErrDamaged)
+		}
+		for _, m := range missing {
+			block, err := treeBlock(s, m)
+			if err != nil {
+				return nil, fmt.Errorf("tree of %v: %w", c, err)
+			}
+			if err := t.Add(block); err != nil {
+				return nil, fmt.Errorf("tree of %v: block %v: %w", c, m, err)
+			}
+		}
+	}
+	return t, nil
+}
+
+// treeBlock reads a block that a tree wants; a root that is a raw leaf is a piece.
+func treeBlock(s Store, c cid.Cid) ([]byte, error) {
+	if c.Type() != cid.Raw {
+		return s.Block(c)
+	}
+	k, ok := merkle.KeyOf(c)
+	if !ok {
+		return nil, fmt.Errorf("block %v: %w", c, ErrNotFound)
+	}
+	return s.ReadPiece(context.Background(), k, nil)
+}
+
+// table is the piece table of a held root.
+func (d *Disk) table(c cid.Cid) (*merkle.Table, error) {
+	t, err := LoadTree(d, c)
+	if err != nil {
+		return nil, err
+	}
+	return t.Table()
+}
+
+// blockMap indexes blocks by Key, less those that skip names: they are pieces
+// and read from the files.
+func blockMap(blocks []merkle.Block, skip map[merkle.Key]bool) map[merkle.Key][]byte {
+	m := make(map[merkle.Key][]byte, len(blocks))
+	for _, b := range blocks {
+		if k, ok := merkle.KeyOf(b.CID); ok && !skip[k] {
+			m[k] = b.Data
+		}
+	}
+	return m
+}
+
+func cidsOf(blocks []merkle.Block) []cid.Cid {
+	cs := make([]cid.Cid, len(blocks))
+	for i, b := range blocks {
+		cs[i] = b.CID
+	}
+	return cs
+}
