@@ -217,7 +217,7 @@ line_serve() {
 		"$shoal" --dir "$tmp/client" get "$cid" -o "$tmp/got" --peer "$node_addr" \
 			--listen /ip4/127.0.0.1/tcp/0 --mdns off --portmap off </dev/null >"$tmp/stdout" 2>"$tmp/stderr" &
 		pid=$! peak=0
-		pids[$pid]=get
+		pids[$pid]=1
 		while now=$(memory "$pid" VmHWM) && [ -n "$now" ]; do # VmHWM only grows, so the last look is the peak
 			peak=$now
 			sleep 0.02

@@ -30,7 +30,7 @@ want() {
 }
 
 # build_shoal FILE: build the command as FILE.
-build_shoal() { go build -trimpath -o "$1" ./cmd/shoal; }
+build_shoal() { go build -o "$1" ./cmd/shoal; }
 
 # What runs in the background is ended by its id, whatever way the script ends.
 # A process leaves the list when it is waited for: its id may be another's then.
@@ -86,13 +86,15 @@ memory() {
 # start_node DIR [FLAG...]: start a quiet node on loopback with the home DIR and
 # wait until it is ready. Its process is left in node_pid, its address in node_addr.
 start_node() {
-	local dir=$1 i
+	local dir=$1 i quiet=(--mdns off --portmap off)
 	shift
 	mkdir -p "$dir"
-	"$shoal" --dir "$dir" node --listen /ip4/127.0.0.1/tcp/0 --mdns off --portmap off --http off "$@" \
+	# A node without an HTTP port has no flag to switch it off.
+	[[ $(timeout 10 "$shoal" node --help 2>&1) == *--http* ]] && quiet+=(--http off)
+	"$shoal" --dir "$dir" node --listen /ip4/127.0.0.1/tcp/0 "${quiet[@]}" "$@" \
 		</dev/null >"$dir.out" 2>"$dir.err" &
 	node_pid=$!
-	pids[$node_pid]=node
+	pids[$node_pid]=1
 	for ((i = 0; i < 600; i++)); do
 		if grep -q '^shoal: ready' "$dir.err"; then
 			node_addr=$(sed -n 's/^shoal: listening on //p' "$dir.err" | head -n 1)
@@ -126,7 +128,7 @@ serve_https() {
 		nginx_conf "$root" "$dir" "$port" >"$dir/nginx.conf"
 		nginx -p "$dir" -c "$dir/nginx.conf" -e "$dir/error.log" </dev/null >"$dir/nginx.err" 2>&1 &
 		pid=$!
-		pids[$pid]=nginx
+		pids[$pid]=1
 		for ((i = 0; i < 100; i++)); do
 			kill -0 "$pid" 2>/dev/null || break # the port was taken: try another
 			if [ -s "$dir/nginx.pid" ] && curl -q -s --noproxy '*' --cacert "$cert" -o /dev/null "https://127.0.0.1:$port/"; then
