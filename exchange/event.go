@@ -10,6 +10,7 @@ type Event any
 // Opened says that a peer answered for the root. Missing peers neither have nor
 // seek it. Pieces is 0 while the peer does not know the tree.
 type Opened struct {
+	Of      *Root
 	From    *Session
 	Missing bool
 	Pieces  int
@@ -18,6 +19,7 @@ type Opened struct {
 // Haves adds pieces to what a peer has. Runs are within merkle.MaxPieces; the
 // owner checks them against its table.
 type Haves struct {
+	Of   *Root
 	From *Session
 	All  bool
 	Runs []Run
@@ -25,6 +27,7 @@ type Haves struct {
 
 // Unhaves takes pieces back.
 type Unhaves struct {
+	Of   *Root
 	From *Session
 	Runs []Run
 }

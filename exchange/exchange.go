@@ -51,6 +51,8 @@ type Config struct {
 	Workers  int            // upload slots per lane; 4 if zero
 	Cache    int            // verified pieces kept for serving; 16 if zero
 	Log      *slog.Logger   // discards if nil
+	// OnSession, if not nil, is told of each new session. It must not block for long.
+	OnSession func(*Session)
 	// Balances restores the ledger; Save is given every balance at Close.
 	Balances map[peer.ID]Balance
 	Save     func(map[peer.ID]Balance)
@@ -224,6 +226,20 @@ func (x *Exchange) Withdraw(key merkle.Key) {
 	defer x.mu.Unlock()
 	for _, r := range x.roots {
 		r.withdraw(key)
+	}
+}
+
+// Refresh looks again at what the library holds of c: it has become complete,
+// or some of it was withdrawn.
+func (x *Exchange) Refresh(c cid.Cid) {
+	x.mu.Lock()
+	r := x.roots[c.KeyString()]
+	x.mu.Unlock()
+	if r == nil || r.owned() {
+		return
+	}
+	if held, ok := x.cfg.Library.Held(x.ctx, c); ok {
+		r.refresh(held)
 	}
 }
 

@@ -86,7 +86,7 @@ func (s *Session) onOpen(o *pb.Open) error {
 	if m == nil {
 		m = &member{}
 	}
-	answer := m.ours == 0 || m.theirs == 0 // it does not know our state, or dropped it
+	answer := m.ours == 0 || m.missing // it does not know our state, or had no use for it
 	if s.ended != nil || (s.theirs[o.Handle] == nil && len(s.theirs) >= maxHandles) {
 		s.mu.Unlock()
 		return fmt.Errorf("%w: more than %d roots open", errProtocol, maxHandles)
@@ -103,7 +103,7 @@ func (s *Session) onOpen(o *pb.Open) error {
 	if answer && !o.Missing {
 		r.greet(s)
 	}
-	r.deliver(Opened{From: s, Missing: o.Missing, Pieces: int(o.Pieces)})
+	r.deliver(Opened{Of: r, From: s, Missing: o.Missing, Pieces: int(o.Pieces)})
 	if !o.Missing {
 		r.introduce(s)
 	}
@@ -134,7 +134,7 @@ func (s *Session) onClose(handle uint32) {
 		s.post(&pb.Message{Body: &pb.Message_Close{Close: &pb.Close{Handle: reply}}})
 	}
 	s.x.server.leave(s, r)
-	r.deliver(Opened{From: s, Missing: true})
+	r.deliver(Opened{Of: r, From: s, Missing: true})
 	s.x.drop(r)
 }
 
@@ -147,7 +147,7 @@ func (s *Session) onHave(h *pb.Have) error {
 	if err != nil {
 		return err
 	}
-	r.deliver(Haves{From: s, All: h.All, Runs: runs})
+	r.deliver(Haves{Of: r, From: s, All: h.All, Runs: runs})
 	return nil
 }
 
@@ -160,7 +160,7 @@ func (s *Session) onUnhave(h *pb.Unhave) error {
 	if err != nil {
 		return err
 	}
-	r.deliver(Unhaves{From: s, Runs: runs})
+	r.deliver(Unhaves{Of: r, From: s, Runs: runs})
 	return nil
 }
 

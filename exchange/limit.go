@@ -47,3 +47,9 @@ func (l *limiter) wait(ctx context.Context, p Path, n int) error {
 	}
 	return nil
 }
+
+// WaitDownload takes n bytes of download from the limit over path, for sources
+// other than peers.
+func (x *Exchange) WaitDownload(ctx context.Context, path Path, n int) error {
+	return x.down.wait(ctx, path, n)
+}

@@ -86,6 +86,14 @@ func (r *Root) Hold(h Held) {
 	}
 }
 
+// refresh replaces what a served root has, and tells its peers.
+func (r *Root) refresh(h Held) {
+	r.mu.Lock()
+	r.have = HaveMap{}
+	r.mu.Unlock()
+	r.Hold(h)
+}
+
 // Have says that pieces are here now; peers learn of it within 100 ms.
 func (r *Root) Have(pieces ...int) {
 	r.mu.Lock()

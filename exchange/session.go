@@ -336,6 +336,9 @@ func (x *Exchange) adopt(s *Session, r *bufio.Reader) bool {
 		old.end(fmt.Errorf("replaced by a newer session: %w", ErrClosed))
 	}
 	x.log.Debug("session", "peer", s.Peer, "path", s.Path(), "agent", s.Agent)
+	if x.cfg.OnSession != nil {
+		x.cfg.OnSession(s)
+	}
 	return true
 }
 

@@ -36,7 +36,7 @@ func Options() []Option {
 		{"lan", "CIDR", true, "the interfaces' own subnets", "addresses that count as LAN too"},
 		{"announce", "roots", false, "roots", "what is announced in the DHT"},
 		{"relay", "", false, "off", "run as a public node that relays for others"},
-		{"log-level", "debug|info|warn|error", false, "warn", "what is logged on stderr"},
+		{"log-level", "LEVEL", false, "warn", "debug, info, warn or error: what is logged on stderr"},
 	}
 }
 

@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
-	"errors"
 
 	"github.com/shoal-p2p/shoal/node"
 )
 
 // start runs a node inside this process.
-func start(_ context.Context, _ node.Config) (node.API, error) {
-	return nil, errors.New("this build has no node")
+func start(ctx context.Context, cfg node.Config) (node.API, error) {
+	n, err := node.Start(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return n, nil
 }

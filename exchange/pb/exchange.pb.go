@@ -383,8 +383,11 @@ func (*Message_SubHashes) isMessage_Body() {}
 
 // Hello is the first message of either side.
 type Hello struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Agent         string                 `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Agent string                 `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
+	// Names this session of the sender. Data streams to the sender begin with it,
+	// so that frames of a session that was replaced are never mistaken.
+	Session       uint64 `protobuf:"fixed64,2,opt,name=session,proto3" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -424,6 +427,13 @@ func (x *Hello) GetAgent() string {
 		return x.Agent
 	}
 	return ""
+}
+
+func (x *Hello) GetSession() uint64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
 }
 
 // Open says that the sender holds, fetches or seeks a root, and names it by a
@@ -1340,9 +1350,10 @@ const file_exchange_pb_exchange_proto_rawDesc = "" +
 	"\x04pong\x18\x0f \x01(\v2\x14.shoal.exchange.PingH\x00R\x04pong\x12:\n" +
 	"\n" +
 	"sub_hashes\x18\x10 \x01(\v2\x19.shoal.exchange.SubHashesH\x00R\tsubHashesB\x06\n" +
-	"\x04body\"\x1d\n" +
+	"\x04body\"7\n" +
 	"\x05Hello\x12\x14\n" +
-	"\x05agent\x18\x01 \x01(\tR\x05agent\"d\n" +
+	"\x05agent\x18\x01 \x01(\tR\x05agent\x12\x18\n" +
+	"\asession\x18\x02 \x01(\x06R\asession\"d\n" +
 	"\x04Open\x12\x16\n" +
 	"\x06handle\x18\x01 \x01(\rR\x06handle\x12\x12\n" +
 	"\x04root\x18\x02 \x01(\fR\x04root\x12\x18\n" +

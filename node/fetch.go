@@ -1,0 +1,261 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/shoal-p2p/shoal/cdnfallback"
+	"github.com/shoal-p2p/shoal/exchange"
+	"github.com/shoal-p2p/shoal/merkle"
+	"github.com/shoal-p2p/shoal/store"
+)
+
+// Fetch gets all of target and returns when it is whole under its final name,
+// verified. It resumes what an earlier Fetch of the same root and Output began.
+func (n *Node) Fetch(ctx context.Context, target merkle.Target, opt FetchOptions) (*Result, error) {
+	if opt.Output != "" {
+		if _, err := os.Lstat(opt.Output); err == nil {
+			return nil, fmt.Errorf("%s: %w", opt.Output, store.ErrExists)
+		}
+	}
+	d, err := n.newDownload(ctx, target, opt, false)
+	if err != nil {
+		return nil, err
+	}
+	d.cancelWith(ctx)
+	<-d.done
+	if d.err != nil {
+		return nil, d.err
+	}
+	n.held(d.root)
+	return d.result, nil
+}
+
+// Open returns the file that target names, for reading as it arrives.
+func (n *Node) Open(ctx context.Context, target merkle.Target, opt FetchOptions) (*Content, error) {
+	opt.Output = ""
+	d, err := n.newDownload(ctx, target, opt, true)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-d.opened:
+	case <-d.done:
+		return nil, cmpErr(d.err, errors.New("closed"))
+	case <-ctx.Done():
+		d.cancel()
+		<-d.done
+		return nil, ctx.Err()
+	}
+	e := d.table.Entries[0]
+	if e.Type != merkle.File {
+		d.cancel()
+		<-d.done
+		return nil, fmt.Errorf("%w: %v is a directory: name a file in it (CID/path), or get it", ErrUsage, d.target.Root)
+	}
+	return &Content{d: d, ctx: ctx, size: e.Size, at: -1}, nil
+}
+
+// Cat writes bytes from to to (inclusive; -1: the end) as they are verified.
+func (n *Node) Cat(ctx context.Context, target merkle.Target, from, to int64, w io.Writer, opt FetchOptions) error {
+	c, err := n.Open(ctx, target, opt)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if to < 0 || to >= c.size {
+		to = c.size - 1
+	}
+	if from > to && c.size > 0 {
+		return fmt.Errorf("%w: range starts at byte %d of %d", ErrUsage, from, c.size)
+	}
+	if _, err := c.Seek(from, io.SeekStart); err != nil {
+		return err
+	}
+	_, err = io.CopyN(w, c, to-from+1)
+	return err
+}
+
+// List returns what a directory holds, or the one file that target names.
+func (n *Node) List(ctx context.Context, target merkle.Target, opt FetchOptions) ([]Entry, error) {
+	opt.Output = ""
+	d, err := n.newDownload(ctx, target, opt, true)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		d.cancel()
+		<-d.done
+	}()
+	select {
+	case <-d.opened:
+		return entries(d.table, d.name()), nil
+	case <-d.done:
+		return nil, cmpErr(d.err, errors.New("closed"))
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// entries are the children of a directory, or the root itself.
+func entries(t *merkle.Table, name string) []Entry {
+	kinds := [...]string{merkle.File: "file", merkle.Directory: "dir", merkle.Symlink: "symlink"}
+	var out []Entry
+	for i, e := range t.Entries {
+		if e.Type == merkle.Directory && i == 0 {
+			continue
+		}
+		if i > 0 && filepath.Dir(e.Path) != "." {
+			continue
+		}
+		label := e.Path
+		if i == 0 {
+			label = name
+		}
+		out = append(out, Entry{Type: kinds[e.Type], Size: e.Size, Name: label, CID: e.CID.String()})
+	}
+	return out
+}
+
+// newDownload starts the loop of a root. One root has one download at a time:
+// a second waits for the first and then finds the pieces on disk.
+func (n *Node) newDownload(ctx context.Context, target merkle.Target, opt FetchOptions, demand bool) (*download, error) {
+	origins, err := n.sources(target, opt)
+	if err != nil {
+		return nil, err
+	}
+	peers, err := addrInfos(append(slices.Clone(opt.Peers), target.Peers...))
+	if err != nil {
+		return nil, err
+	}
+	joinBy, err := addrInfos(opt.Bootstrap)
+	if err != nil {
+		return nil, err
+	}
+	loopCtx, cancel := context.WithCancel(n.ctx)
+	now := time.Now()
+	d := &download{
+		n: n, target: target, opt: opt, demand: demand, cancel: cancel, log: n.log.With("root", target.Root),
+		inbox: make(chan exchange.Event, 256), // so that one slow decision stalls no peer's reader
+		// Each piece in flight has one slot, its endgame copy another.
+		verify: make(chan arrival, 8*maxStarted), direct: make(chan arrival),
+		done: make(chan struct{}), opened: make(chan struct{}), left: make(chan struct{}),
+		started: now, useful: now, peers: map[peer.ID]*remote{}, origins: origins,
+		trees: treeSearch{slow: map[*exchange.Session]int{}},
+		look:  lookup{seen: map[peer.ID]*candidate{}}, count: newTally(),
+		wanting: map[int][]*want{}, rng: newRand(),
+	}
+	if err := n.enter(ctx, d); err != nil {
+		cancel()
+		return nil, err
+	}
+	if err := d.begin(); err != nil {
+		n.exit(d)
+		cancel()
+		return nil, err
+	}
+	if d.exchange, err = n.exchange.Open(d.root, d.inbox); err != nil {
+		n.exit(d)
+		cancel()
+		return nil, err
+	}
+	n.joinThrough(joinBy)
+	for _, info := range append(peers, joinBy...) {
+		d.onProvider(loopCtx, info)
+		d.look.direct++
+	}
+	for _, s := range n.exchange.Sessions() {
+		d.join(s)
+	}
+	n.announce(target.Root)
+	n.wg.Go(func() { d.run(loopCtx) })
+	return d, nil
+}
+
+// cancelWith ends the download when the caller's ctx does.
+func (d *download) cancelWith(ctx context.Context) {
+	stop := context.AfterFunc(ctx, d.cancel)
+	d.n.wg.Go(func() {
+		<-d.done
+		stop()
+	})
+}
+
+// close lets go of everything, in the order in which nothing can wait for
+// another: peers first, then workers, then the disk.
+func (d *download) close() {
+	d.cancel()
+	if d.phase != ended {
+		d.fail(context.Canceled)
+	}
+	d.report(time.Now(), true)
+	d.exchange.Close()
+	close(d.done)
+	d.wg.Wait()
+	if d.writer != nil {
+		if err := d.writer.Close(); err != nil && d.err == nil {
+			d.err = err
+		}
+	}
+	for _, s := range d.origins {
+		s.o.Close()
+	}
+	if d.trees.quarantine != "" {
+		os.Remove(d.trees.quarantine)
+	}
+	d.n.exit(d)
+}
+
+// sources makes the origins of the options, the target and the node, each once.
+func (n *Node) sources(target merkle.Target, opt FetchOptions) ([]*source, error) {
+	var headers []cdnfallback.Header
+	for _, h := range opt.Headers {
+		header, err := cdnfallback.ParseHeader(h)
+		if err != nil {
+			return nil, fmt.Errorf("%w: --origin-header: %w", ErrUsage, err)
+		}
+		headers = append(headers, header)
+	}
+	var out []*source
+	seen := map[string]bool{}
+	add := func(url string, headers []cdnfallback.Header) error {
+		if seen[url] {
+			return nil
+		}
+		seen[url] = true
+		o, err := cdnfallback.New(cdnfallback.Config{
+			URL: url, Named: true, Headers: headers, Netrc: n.netrc(),
+			UserAgent: "shoal/" + n.cfg.Version, Log: n.log,
+		})
+		if err != nil {
+			return fmt.Errorf("%w: origin %q: %w", ErrUsage, url, err)
+		}
+		out = append(out, &source{o: o})
+		return nil
+	}
+	for _, url := range opt.Origins {
+		if err := add(url, headers); err != nil {
+			return nil, err
+		}
+	}
+	for _, url := range append(slices.Clone(target.Origins), n.cfg.Origins...) {
+		if err := add(url, nil); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func cmpErr(err, or error) error {
+	if err != nil {
+		return err
+	}
+	return or
+}

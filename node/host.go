@@ -1,0 +1,213 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
+	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	tls "github.com/libp2p/go-libp2p/p2p/security/tls"
+	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
+	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	"github.com/libp2p/go-libp2p/x/rate"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+)
+
+// DefaultPort is where a node listens unless told otherwise.
+const DefaultPort = 7461
+
+// newHost starts libp2p. Explicit addresses must be free; the default falls
+// back once to a port that the system chooses, and remembers it in dir.
+func newHost(cfg Config, key crypto.PrivKey) (host.Host, error) {
+	if len(cfg.Listen) > 0 {
+		return hostOn(cfg, key, cfg.Listen)
+	}
+	port := DefaultPort
+	remembered := filepath.Join(cfg.Dir, "port")
+	if b, err := os.ReadFile(remembered); err == nil {
+		if p, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil && p > 0 && p < 1<<16 {
+			port = p
+		}
+	}
+	h, err := hostOn(cfg, key, defaultListen(port))
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return h, err
+	}
+	if port, err = freePort(); err != nil {
+		return nil, fmt.Errorf("find a free port: %w", err)
+	}
+	if h, err = hostOn(cfg, key, defaultListen(port)); err != nil {
+		return nil, err
+	}
+	if err := writeFile(remembered, []byte(strconv.Itoa(port)+"\n"), 0o600); err != nil {
+		h.Close()
+		return nil, fmt.Errorf("remember the port: %w", err)
+	}
+	return h, nil
+}
+
+func defaultListen(port int) []string {
+	var out []string
+	for _, ip := range []string{"/ip4/0.0.0.0", "/ip6/::"} {
+		out = append(out, fmt.Sprintf("%s/tcp/%d", ip, port), fmt.Sprintf("%s/udp/%d/quic-v1", ip, port))
+	}
+	return out
+}
+
+// freePort finds a port that is free for TCP and UDP alike.
+func freePort() (int, error) {
+	for range 16 {
+		l, err := net.Listen("tcp", ":0")
+		if err != nil {
+			return 0, err
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		u, err := net.ListenPacket("udp", ":"+strconv.Itoa(port))
+		l.Close()
+		if err == nil {
+			u.Close()
+			return port, nil
+		}
+	}
+	return 0, errors.New("no port is free for both TCP and UDP")
+}
+
+func hostOn(cfg Config, key crypto.PrivKey, listen []string) (host.Host, error) {
+	for _, a := range listen {
+		if _, err := ma.NewMultiaddr(a); err != nil {
+			return nil, fmt.Errorf("%w: listen address %q: %w", ErrUsage, a, err)
+		}
+	}
+	limits, err := resources()
+	if err != nil {
+		return nil, err
+	}
+	conns, err := connmgr.NewConnManager(96, 160, connmgr.WithGracePeriod(30*time.Second))
+	if err != nil {
+		return nil, fmt.Errorf("connection manager: %w", err)
+	}
+	opts := []libp2p.Option{
+		libp2p.Identity(key),
+		libp2p.ListenAddrStrings(listen...),
+		libp2p.UserAgent("shoal/" + cfg.Version),
+		libp2p.ResourceManager(limits),
+		libp2p.ConnectionManager(conns),
+		// TLS 1.3 uses the CPU's AES: nearly twice the rate of a second cipher in Go.
+		libp2p.Security(tls.ID, tls.New),
+		libp2p.Transport(tcp.NewTCPTransport),
+		libp2p.Transport(quic.NewTransport),
+		libp2p.SwarmOpts(swarm.WithDialRanker(rankDials)),
+		libp2p.DisableMetrics(),
+		libp2p.EnableHolePunching(),
+	}
+	if cfg.Relay || publicAddress(listen) {
+		opts = append(opts, libp2p.ForceReachabilityPublic(), libp2p.EnableNATService())
+	}
+	if cfg.Relay {
+		opts = append(opts, libp2p.EnableRelayService())
+	}
+	if !cfg.PortMap.Off() {
+		opts = append(opts, libp2p.NATPortMap())
+	}
+	h, err := libp2p.New(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", strings.Join(listen, ", "), err)
+	}
+	return h, listening(h, listen)
+}
+
+// rankDials dials TCP first on near networks, where it carries more than twice
+// what QUIC does (libp2p.md 13), and leaves the rest to libp2p.
+func rankDials(addrs []ma.Multiaddr) []network.AddrDelay {
+	const quicLater = 100 * time.Millisecond
+	var near []network.AddrDelay
+	var far []ma.Multiaddr
+	for _, a := range addrs {
+		_, relayed := a.ValueForProtocol(ma.P_CIRCUIT)
+		_, stream := a.ValueForProtocol(ma.P_TCP)
+		switch {
+		case relayed == nil || !(manet.IsPrivateAddr(a) || manet.IsIPLoopback(a) || manet.IsIP6LinkLocal(a)):
+			far = append(far, a)
+		case stream == nil:
+			near = append(near, network.AddrDelay{Addr: a})
+		default:
+			near = append(near, network.AddrDelay{Addr: a, Delay: quicLater})
+		}
+	}
+	return append(near, swarm.DefaultDialRanker(far)...)
+}
+
+// listening makes sure that every address was taken: libp2p is content with one.
+func listening(h host.Host, want []string) error {
+	have := map[string]bool{}
+	for _, a := range h.Network().ListenAddresses() {
+		have[transportOf(a)] = true
+	}
+	for _, s := range want {
+		a := ma.StringCast(s)
+		// A machine without IPv6 cannot listen on the default's second half.
+		if ip, err := manet.ToIP(a); err == nil && ip.IsUnspecified() && ip.To4() == nil {
+			continue
+		}
+		if !have[transportOf(a)] {
+			h.Close()
+			return fmt.Errorf("listen on %s: %w", s, syscall.EADDRINUSE)
+		}
+	}
+	return nil
+}
+
+// transportOf names the network of an address: ip4/tcp, ip4/quic-v1, …
+func transportOf(a ma.Multiaddr) string {
+	var names []string
+	for _, c := range a {
+		if n := c.Protocol().Name; n != "udp" && n != "p2p" {
+			names = append(names, n)
+		}
+	}
+	return strings.Join(names, "/")
+}
+
+// publicAddress reports whether the user configured an address of the internet.
+func publicAddress(listen []string) bool {
+	for _, s := range listen {
+		if a, err := ma.NewMultiaddr(s); err == nil && manet.IsPublicAddr(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// resources lifts libp2p's limits per address: an office or a lab behind one
+// address is more than 8 connections and one new one in 5 s (go-libp2p #3431).
+func resources() (network.ResourceManager, error) {
+	limits := rcmgr.DefaultLimits
+	libp2p.SetDefaultServiceLimits(&limits)
+	partial := rcmgr.PartialLimitConfig{System: rcmgr.ResourceLimits{Conns: 1024, ConnsInbound: 512, Streams: 8192}}
+	perIP := func(prefix int) []rcmgr.ConnLimitPerSubnet {
+		return []rcmgr.ConnLimitPerSubnet{{PrefixLength: prefix, ConnCount: 256}}
+	}
+	m, err := rcmgr.NewResourceManager(
+		rcmgr.NewFixedLimiter(partial.Build(limits.AutoScale())),
+		rcmgr.WithLimitPerSubnet(perIP(32), perIP(56)),
+		rcmgr.WithConnRateLimiters(&rate.Limiter{GlobalLimit: rate.Limit{RPS: 64, Burst: 256}}),
+		rcmgr.WithMetricsDisabled(),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("resource manager: %w", err)
+	}
+	return m, nil
+}

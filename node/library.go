@@ -1,0 +1,96 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ipfs/go-cid"
+	"github.com/shoal-p2p/shoal/exchange"
+	"github.com/shoal-p2p/shoal/merkle"
+	"github.com/shoal-p2p/shoal/store"
+)
+
+// library is the node as exchange sees it: what can be served.
+type library Node
+
+// Held builds the table of any interior or leaf CID whose tree is here whole.
+func (l *library) Held(_ context.Context, c cid.Cid) (exchange.Held, bool) {
+	n := (*Node)(l)
+	tree, err := n.localTree(c)
+	if err != nil {
+		return exchange.Held{}, false
+	}
+	table, err := tree.Table()
+	if err != nil {
+		return exchange.Held{}, false
+	}
+	keys := make([]merkle.Key, len(table.Pieces))
+	for i, p := range table.Pieces {
+		keys[i] = p.Key
+	}
+	have := n.store.Have(keys)
+	for i, ok := range have {
+		if !ok && table.Loaded(i) != nil {
+			have[i] = false
+		}
+	}
+	return exchange.Held{Table: table, Have: have, Tree: cids(tree.Blocks())}, true
+}
+
+// Block returns an interior block, or a leaf that is a root by itself.
+func (l *library) Block(_ context.Context, c cid.Cid) ([]byte, error) { return (*Node)(l).block(c) }
+
+// ReadPiece returns a leaf block, verified.
+func (l *library) ReadPiece(ctx context.Context, key merkle.Key, buf []byte) ([]byte, error) {
+	n := (*Node)(l)
+	b, err := n.store.ReadPiece(ctx, key, buf)
+	if errors.Is(err, store.ErrChanged) {
+		n.exchange.Withdraw(key)
+		n.log.Warn("a shared file has changed; the piece is no longer served", "piece", key, "err", err)
+	}
+	return b, err
+}
+
+// Suspect hashes a piece again that a receiver found bad.
+func (l *library) Suspect(key merkle.Key) {
+	n := (*Node)(l)
+	n.spawn(func() {
+		if _, err := l.ReadPiece(n.ctx, key, nil); err != nil {
+			n.log.Debug("suspected piece", "piece", key, "err", err)
+		}
+	})
+}
+
+// block returns a block of a tree from the store: an interior one, or a leaf.
+func (n *Node) block(c cid.Cid) ([]byte, error) {
+	b, err := n.store.Block(c)
+	if !errors.Is(err, store.ErrNotFound) {
+		return b, err
+	}
+	key, ok := merkle.KeyOf(c)
+	if !ok {
+		return nil, err
+	}
+	return n.store.ReadPiece(n.ctx, key, nil)
+}
+
+// localTree loads the tree of c from the store. store.ErrNotFound when a part is missing.
+func (n *Node) localTree(c cid.Cid) (*merkle.Tree, error) {
+	tree, err := merkle.NewTree(c)
+	if err != nil {
+		return nil, err
+	}
+	for !tree.Complete() {
+		for _, m := range tree.Missing(256) {
+			b, err := n.block(m)
+			if err != nil {
+				return nil, fmt.Errorf("tree of %v: %w", c, err)
+			}
+			if err := tree.Add(b); err != nil {
+				return nil, fmt.Errorf("tree of %v: %w", c, err)
+			}
+		}
+	}
+	return tree, nil
+}

@@ -1,0 +1,330 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+	"github.com/shoal-p2p/shoal/cdnfallback"
+	"github.com/shoal-p2p/shoal/dht"
+	"github.com/shoal-p2p/shoal/exchange"
+	"github.com/shoal-p2p/shoal/store"
+)
+
+// Node is a running shoal node. Its methods may be called from many goroutines.
+type Node struct {
+	cfg       Config
+	log       *slog.Logger
+	self      peer.ID
+	started   time.Time
+	store     *store.Disk
+	host      host.Host // nil when offline, like all below
+	exchange  *exchange.Exchange
+	kad       *dht.Kad
+	router    dht.Router
+	mdns      *dht.MDNS
+	cache     *dht.Cache
+	announcer *dht.Announcer
+	boot      []peer.AddrInfo
+	ctx       context.Context // ends at Close
+	cancel    context.CancelFunc
+	wg        sync.WaitGroup
+	closing   sync.Once
+
+	mu     sync.Mutex
+	active map[string]*download  // by Target.Root and path
+	views  map[string]RootStatus // of active downloads, by root
+	extra  []peer.AddrInfo       // joined through, beside boot
+}
+
+var _ API = (*Node)(nil)
+
+// Start runs a node in cfg.Dir. ctx bounds starting only; Close stops the node
+// and waits. store.ErrLocked when another process uses the directory.
+func Start(ctx context.Context, cfg Config) (*Node, error) {
+	if cfg.Dir == "" {
+		return nil, fmt.Errorf("%w: no directory", ErrUsage)
+	}
+	boot, err := addrInfos(cfg.Bootstrap)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Join(cfg.Dir, "quarantine"), 0o700); err != nil {
+		return nil, fmt.Errorf("make directory: %w", err)
+	}
+	n := &Node{
+		cfg: cfg, log: cfg.Log, started: time.Now(), boot: boot,
+		active: map[string]*download{}, views: map[string]RootStatus{},
+	}
+	if n.log == nil {
+		n.log = slog.New(slog.DiscardHandler)
+	}
+	n.ctx, n.cancel = context.WithCancel(context.Background())
+	if n.store, err = store.Open(cfg.Dir, store.Config{}); err != nil {
+		return nil, err
+	}
+	n.emptyQuarantine()
+	key, err := identity(cfg.Dir)
+	if err == nil {
+		n.self, err = peerID(key)
+	}
+	if err == nil && !cfg.Offline {
+		if n.host, err = newHost(cfg, key); err == nil {
+			err = n.join(ctx)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}
+
+// emptyQuarantine removes what a crash left of streams without a tree.
+func (n *Node) emptyQuarantine() {
+	left, _ := filepath.Glob(filepath.Join(n.cfg.Dir, "quarantine", "stream-*"))
+	for _, f := range left {
+		os.Remove(f)
+	}
+}
+
+// join starts everything that talks to others, in the order in which they need
+// each other: the DHT registers before anyone connects.
+func (n *Node) join(ctx context.Context) error {
+	up, down, lan, err := limits(n.cfg)
+	if err != nil {
+		return err
+	}
+	n.cache = dht.OpenCache(filepath.Join(n.cfg.Dir, "peers.json"), dht.CacheConfig{Log: n.log})
+	policy := dht.ServerAuto
+	if n.cfg.Relay || publicAddress(n.cfg.Listen) {
+		policy = dht.ServerAlways
+	}
+	local := n.loopbackOnly()
+	n.kad, err = dht.NewKad(n.host, dht.KadConfig{Server: policy, Bootstrap: n.bootstrap, Loopback: local, Log: n.log})
+	if err != nil {
+		return err
+	}
+	n.router = n.kad
+	n.exchange = exchange.New(n.host, exchange.Config{
+		Agent: "shoal/" + n.cfg.Version, Library: (*library)(n), LAN: lan,
+		Upload: up, Download: down, Log: n.log,
+		Balances: n.loadBalances(), Save: n.saveBalances, OnSession: n.onSession,
+	})
+	n.announcer = dht.NewAnnouncer(n.router, dht.AnnouncerConfig{Host: n.host, Log: n.log})
+	n.wg.Go(func() { n.announcer.Run(n.ctx) })
+	n.wg.Go(func() { n.cache.Run(n.ctx) })
+	n.wg.Go(n.reannounce)
+	roots, err := n.store.Roots()
+	if err != nil {
+		return err
+	}
+	for _, r := range roots {
+		n.announcer.Add(r.CID)
+	}
+	if !n.cfg.MDNS.Off() {
+		n.mdns, err = dht.NewMDNS(n.host, dht.MDNSConfig{Found: n.foundOnLAN, Loopback: local, Log: n.log})
+		if err != nil {
+			n.log.Warn("no mDNS: peers on this LAN are not found by themselves", "err", err)
+		}
+	}
+	n.joinThrough(n.boot)
+	n.joinThrough(n.cache.Peers(8))
+	return nil
+}
+
+// loopbackOnly reports whether the node listens on loopback alone, as in labs
+// and tests: then loopback addresses are worth telling.
+func (n *Node) loopbackOnly() bool {
+	for _, a := range n.host.Network().ListenAddresses() {
+		if ip, err := ipOf(a); err != nil || !ip.IsLoopback() {
+			return false
+		}
+	}
+	return true
+}
+
+// joinThrough connects to peers in the background: they fill the routing table
+// and may hold what is looked for.
+func (n *Node) joinThrough(peers []peer.AddrInfo) {
+	if len(peers) == 0 || n.host == nil {
+		return
+	}
+	n.mu.Lock()
+	n.extra = append(n.extra, peers...)
+	if len(n.extra) > 64 {
+		n.extra = n.extra[len(n.extra)-64:]
+	}
+	n.mu.Unlock()
+	for _, p := range peers {
+		n.connect(p)
+	}
+}
+
+// connect opens a session with a peer in the background.
+func (n *Node) connect(p peer.AddrInfo) {
+	n.spawn(func() {
+		ctx, cancel := context.WithTimeout(n.ctx, n.dialTimeout())
+		defer cancel()
+		if _, err := n.exchange.Session(ctx, p); err != nil {
+			n.log.Debug("no session", "peer", p.ID, "err", err)
+		}
+	})
+}
+
+// spawn runs f in a goroutine that Close waits for, unless the node is closing.
+func (n *Node) spawn(f func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ctx.Err() == nil {
+		n.wg.Go(f)
+	}
+}
+
+// bootstrap are the peers to join through.
+func (n *Node) bootstrap() []peer.AddrInfo {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return append(n.boot[:len(n.boot):len(n.boot)], n.extra...)
+}
+
+// noneOf lists what a lonely node lacks.
+func (n *Node) noneOf() string {
+	s := "no bootstrap configured, no shoal node on this LAN, no --origin"
+	if n.mdns == nil {
+		s = "no bootstrap configured, mDNS is off, no --origin"
+	}
+	return s
+}
+
+func (n *Node) foundOnLAN(p peer.AddrInfo) {
+	n.exchange.Near(p.ID)
+	n.connect(p)
+}
+
+// onSession tells every download of a new peer: it may have the root.
+func (n *Node) onSession(s *exchange.Session) {
+	n.mu.Lock()
+	ds := make([]*download, 0, len(n.active))
+	for _, d := range n.active {
+		ds = append(ds, d)
+	}
+	n.mu.Unlock()
+	if c := s.Conn(); c.Stat().Direction == network.DirOutbound { // an inbound address is no way back
+		n.cache.Worked(cid.Undef, peer.AddrInfo{ID: s.Peer, Addrs: []ma.Multiaddr{c.RemoteMultiaddr()}})
+	}
+	for _, d := range ds {
+		d.send(n.ctx, session{s})
+	}
+}
+
+// reannounce tells the DHT again when there is somebody new to tell.
+func (n *Node) reannounce() {
+	for {
+		select {
+		case <-n.kad.Joined():
+			n.announcer.Again()
+		case <-n.ctx.Done():
+			return
+		}
+	}
+}
+
+func (n *Node) dialTimeout() time.Duration { return cmp.Or(n.cfg.DialTimeout, 5*time.Second) }
+
+// ID is the node's peer ID.
+func (n *Node) ID() string { return n.self.String() }
+
+// Addrs are the addresses that others can dial, each with /p2p/ID.
+func (n *Node) Addrs() []string {
+	if n.host == nil {
+		return nil
+	}
+	var out []string
+	for _, a := range n.host.Addrs() {
+		out = append(out, a.String()+"/p2p/"+n.ID())
+	}
+	return out
+}
+
+// ban ends everything with a peer that lied twice.
+func (n *Node) ban(s *exchange.Session, why error) {
+	n.cache.Failed(cid.Undef, s.Peer)
+	s.Ban(why)
+}
+
+// Close stops the node and waits for all that it started. Later calls do nothing.
+func (n *Node) Close() error {
+	var errs []error
+	n.closing.Do(func() {
+		n.mu.Lock()
+		n.cancel()
+		n.mu.Unlock()
+		if n.mdns != nil {
+			errs = append(errs, n.mdns.Close())
+		}
+		n.wg.Wait()
+		if n.exchange != nil {
+			errs = append(errs, n.exchange.Close())
+		}
+		if n.kad != nil {
+			errs = append(errs, n.kad.Close())
+		}
+		if n.host != nil {
+			errs = append(errs, n.host.Close())
+		}
+		errs = append(errs, n.store.Close())
+	})
+	return errors.Join(errs...)
+}
+
+// netrc is where credentials of origins may stand.
+func (n *Node) netrc() string {
+	home, _ := os.UserHomeDir() // "" is answered by NetrcPath
+	return cdnfallback.NetrcPath(os.Getenv, home)
+}
+
+// limits reads the rates and networks of a Config.
+func limits(cfg Config) (up, down exchange.Limit, lan []netip.Prefix, err error) {
+	if up, err = limitOf(cfg.Upload, 10e6/8); err != nil {
+		return up, down, nil, err
+	}
+	if down, err = limitOf(cfg.Download, 0); err != nil {
+		return up, down, nil, err
+	}
+	for _, s := range cfg.LAN {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return up, down, nil, fmt.Errorf("%w: lan %q: %w", ErrUsage, s, err)
+		}
+		lan = append(lan, p)
+	}
+	return up, down, lan, nil
+}
+
+// limitOf turns a rate as typed into a limit; preset is bytes/s on WAN for "".
+func limitOf(s string, preset float64) (exchange.Limit, error) {
+	r, err := ParseRate(s)
+	switch {
+	case err != nil:
+		return exchange.Limit{}, fmt.Errorf("%w: %w", ErrUsage, err)
+	case r.Off:
+		return exchange.Limit{Rate: -1, LAN: true}, nil
+	case r.Unlimited:
+		return exchange.Limit{}, nil
+	case r.Bytes > 0:
+		return exchange.Limit{Rate: float64(r.Bytes), LAN: true}, nil
+	}
+	return exchange.Limit{Rate: preset}, nil
+}

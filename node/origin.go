@@ -1,0 +1,384 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-buffer-pool"
+	"github.com/shoal-p2p/shoal/cdnfallback"
+	"github.com/shoal-p2p/shoal/cdnfallback/policy"
+	"github.com/shoal-p2p/shoal/exchange"
+	"github.com/shoal-p2p/shoal/merkle"
+)
+
+// source is one origin, as a download sees it. Owned by run, but for o and
+// state, which its workers use.
+type source struct {
+	o        *cdnfallback.Origin
+	state    cdnfallback.Validator // of a file root, once its size is known
+	kind     cdnfallback.Kind
+	probing  bool
+	treeBusy bool // a worker looks for the tree
+	treeless bool // it has no tree
+	useless  bool // it cannot give this root: gone, refused, of another kind
+	backoff  cdnfallback.Backoff
+	gave     int64
+	err      error // the last
+}
+
+// probed says what stands at an origin's URL.
+type probed struct {
+	from *source
+	kind cdnfallback.Kind
+	err  error
+}
+
+// spent is the end of one origin request.
+type spent struct {
+	from  *source
+	spend policy.Spend
+	bytes int64
+	took  time.Duration
+	first time.Duration // until the first byte
+	err   error
+}
+
+// usable reports whether an origin can be asked for pieces now.
+func (s *source) usable(now time.Time) bool {
+	return !s.useless && s.kind != cdnfallback.Unknown && !now.Before(s.backoff.Until())
+}
+
+// advanceOriginTrees asks each origin what it is, and then for the tree.
+func (d *download) advanceOriginTrees(ctx context.Context, now time.Time) {
+	for _, s := range d.origins {
+		switch {
+		case s.useless || s.probing || s.treeBusy || now.Before(s.backoff.Until()):
+		case s.kind == cdnfallback.Unknown:
+			s.probing = true
+			root := d.target.Root
+			d.wg.Go(func() {
+				kind, err := s.o.Kind(ctx, root)
+				d.send(ctx, probed{s, kind, err})
+			})
+		case d.originTooSoon(now):
+		case !s.treeless:
+			s.treeBusy = true
+			d.findTree(ctx, s)
+		case s.kind == cdnfallback.File && d.nobodyHasTree(now):
+			s.treeBusy = true
+			d.stream(ctx, s)
+		}
+	}
+}
+
+// originTooSoon is the grace that a class gives peers before the origin is asked at all.
+func (d *download) originTooSoon(now time.Time) bool {
+	after := d.opt.OriginAfter
+	if after == 0 && d.opt.Class == policy.Background {
+		after = 30 * time.Second
+	}
+	return now.Before(d.started.Add(after))
+}
+
+// nobodyHasTree says that the whole file may be read without a tree: peers that
+// could have it were looked for.
+func (d *download) nobodyHasTree(now time.Time) bool {
+	if d.phase != loading || d.livePeers() > 0 || d.look.dialing > 0 {
+		return false
+	}
+	return d.n.router == nil || d.look.rounds > 0 || now.Sub(d.started) > time.Second
+}
+
+func (d *download) onProbed(ctx context.Context, now time.Time, ev probed) {
+	ev.from.probing = false
+	if ev.err != nil {
+		d.originFailed(now, ev.from, ev.err)
+		return
+	}
+	ev.from.kind = ev.kind
+	d.originsDown(now)
+}
+
+// findTree reads the blocks that are needed from an origin.
+func (d *download) findTree(ctx context.Context, s *source) {
+	if s.kind == cdnfallback.Gateway {
+		step, resolving, root := d.step, d.phase == resolving, d.root
+		d.wg.Go(func() {
+			blocks, err := gatewayTree(ctx, s.o, step, resolving, root)
+			d.send(ctx, treeBlocks{s, blocks, err})
+		})
+		return
+	}
+	root := d.target.Root
+	d.wg.Go(func() {
+		blocks, err := treeFile(ctx, s.o, root)
+		d.send(ctx, treeBlocks{s, blocks, err})
+	})
+}
+
+// treeFile reads URL.shoal. A tree of another root is no tree.
+func treeFile(ctx context.Context, o *cdnfallback.Origin, root cid.Cid) ([][]byte, error) {
+	r, err := o.TreeFile(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	of, blocks, err := merkle.ReadCAR(r, 2*merkle.MaxInterior)
+	if err != nil {
+		return nil, fmt.Errorf("%s.shoal: %w", o, err)
+	}
+	if !of.Equals(root) {
+		return nil, fmt.Errorf("%s.shoal is the tree of %v: %w", o, of, merkle.ErrMismatch)
+	}
+	out := make([][]byte, len(blocks))
+	for i, b := range blocks {
+		out[i] = b.Data
+	}
+	return out, nil
+}
+
+// gatewayTree walks the path and the tree over a gateway, eight blocks at a time.
+func gatewayTree(ctx context.Context, o *cdnfallback.Origin, step merkle.Step, resolving bool, root cid.Cid) ([][]byte, error) {
+	var out [][]byte
+	for resolving && !step.Done {
+		b, err := o.Block(ctx, step.CID)
+		if err != nil {
+			return nil, err
+		}
+		if step, err = step.Take(b); err != nil {
+			return nil, err
+		}
+		out = append(out, b)
+		root = step.CID
+	}
+	tree, err := merkle.NewTree(root)
+	if err != nil {
+		return nil, err
+	}
+	for !tree.Complete() {
+		level, err := gatewayBlocks(ctx, o, tree.Missing(8))
+		if err != nil {
+			return nil, err
+		}
+		for _, b := range level {
+			if err := tree.Add(b); err != nil {
+				return nil, err
+			}
+			out = append(out, b)
+		}
+	}
+	return out, nil
+}
+
+func (d *download) originTreeFailed(now time.Time, s *source, err error) {
+	if errors.Is(err, cdnfallback.ErrGone) || errors.Is(err, merkle.ErrMalformed) || errors.Is(err, merkle.ErrMismatch) {
+		s.treeless = true
+		if s.kind == cdnfallback.Gateway {
+			d.originFailed(now, s, err)
+		}
+		return
+	}
+	d.originFailed(now, s, err)
+}
+
+// originFailed counts a failure of an origin: back-off, or the end of it for this root.
+func (d *download) originFailed(now time.Time, s *source, err error) {
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	s.err = err
+	d.log.Info("origin failed", "source", s.o.Host(), "err", err)
+	for _, kind := range []error{cdnfallback.ErrGone, cdnfallback.ErrRefused, cdnfallback.ErrRedirect, cdnfallback.ErrPrivate, cdnfallback.ErrTLS, cdnfallback.ErrDirectory, cdnfallback.ErrNotBlock} {
+		if errors.Is(err, kind) {
+			s.useless = true
+		}
+	}
+	s.backoff.OnFailure(now, err, d.rng)
+	d.originsDown(now)
+}
+
+// maxOriginLies is how often an origin may send wrong content for a root.
+const maxOriginLies = 3
+
+func (d *download) originLied(now time.Time, s *source, err error) {
+	d.count.liars[s.o.Host()] = err.Error()
+	d.count.lies[s]++
+	if d.count.lies[s] >= maxOriginLies {
+		s.useless = true
+	}
+	d.originFailed(now, s, err)
+}
+
+// originsDown tells the policy when an origin can be asked again.
+func (d *download) originsDown(now time.Time) {
+	if d.policy == nil {
+		return
+	}
+	never := now.Add(24 * time.Hour)
+	until := never
+	for _, s := range d.origins {
+		switch {
+		case s.usable(now):
+			d.policy.OnOriginDown(now, time.Time{})
+			return
+		case !s.useless && s.kind != cdnfallback.Unknown:
+			until = earlier(until, s.backoff.Until())
+		case !s.useless:
+			until = earlier(until, now.Add(time.Second))
+		}
+	}
+	d.policy.OnOriginDown(now, until)
+}
+
+// spend starts one origin request for a run of pieces.
+func (d *download) spend(ctx context.Context, now time.Time, sp policy.Spend) {
+	var from *source
+	for _, s := range d.origins {
+		if s.usable(now) && (from == nil || s.gave > from.gave) {
+			from = s
+		}
+	}
+	if from == nil {
+		d.policy.OnOrigin(now, sp.First, sp.Count, false, 0)
+		d.originsDown(now)
+		return
+	}
+	for i := range sp.Count {
+		d.picker.Hold(now, sp.First+i, true)
+	}
+	if sp.Reason == policy.Inject && len(d.peers) > 0 {
+		d.exchange.Claim([]exchange.Run{{First: sp.First, Count: sp.Count}}, 4000)
+	}
+	d.wg.Go(func() {
+		began := time.Now()
+		ev := spent{from: from, spend: sp}
+		ev.bytes, ev.first, ev.err = d.fetch(ctx, from, sp)
+		ev.took = time.Since(began)
+		d.send(ctx, ev)
+	})
+}
+
+func (d *download) onSpent(now time.Time, ev spent) {
+	for i := range ev.spend.Count {
+		d.picker.Hold(now, ev.spend.First+i, false)
+	}
+	if ev.took > 0 {
+		d.policy.OnOriginRate(now, float64(ev.bytes)/ev.took.Seconds(), ev.first)
+	}
+	d.policy.OnOrigin(now, ev.spend.First, ev.spend.Count, ev.err == nil, ev.bytes)
+	if ev.err != nil {
+		d.originFailed(now, ev.from, ev.err)
+		return
+	}
+	ev.from.backoff.OnSuccess()
+	d.originsDown(now)
+}
+
+// fetch reads a run of pieces from an origin and hands each to the workers.
+func (d *download) fetch(ctx context.Context, s *source, sp policy.Spend) (n int64, first time.Duration, err error) {
+	began := time.Now()
+	for at := sp.First; at < sp.First+sp.Count; {
+		got, bytes, err := d.fetchRun(ctx, s, at, sp.First+sp.Count, sp.Reason)
+		if first == 0 {
+			first = time.Since(began)
+		}
+		n += bytes
+		if err != nil {
+			return n, first, err
+		}
+		at += got
+	}
+	return n, first, nil
+}
+
+// fetchRun reads the pieces from first on that stand one after the other in one
+// file, in one request, and returns how many they were.
+func (d *download) fetchRun(ctx context.Context, s *source, first, end int, why policy.Reason) (int, int64, error) {
+	if s.kind == cdnfallback.Gateway {
+		p := d.table.Pieces[first]
+		b, err := s.o.Block(ctx, p.Key.CID())
+		if err == nil {
+			d.arrived(ctx, arrival{piece: first, data: b, source: s, reason: why})
+		}
+		return 1, int64(len(b)), err
+	}
+	place := d.table.Places(first)[0]
+	count, size := 1, int64(d.table.Pieces[first].Payload)
+	for first+count < end {
+		next := d.table.Places(first + count)[0]
+		if next.Entry != place.Entry || next.Offset != place.Offset+size {
+			break
+		}
+		size += int64(d.table.Pieces[first+count].Payload)
+		count++
+	}
+	entry := d.table.Entries[place.Entry]
+	body, err := s.o.Range(ctx, d.originPath(entry.Path), place.Offset, size, cdnfallback.Validator{Size: entry.Size})
+	if err != nil {
+		return 0, 0, err
+	}
+	defer body.Close()
+	var n int64
+	for i := range count {
+		data, err := readPiece(body, d.table.Pieces[first+i])
+		if err != nil {
+			return i, n, err
+		}
+		n += int64(len(data))
+		if err := d.arrived(ctx, arrival{piece: first + i, data: data, source: s, reason: why}); err != nil {
+			return i, n, err
+		}
+	}
+	return count, n, nil
+}
+
+// originPath is where an entry of the table stands below the origin's URL.
+func (d *download) originPath(path string) string {
+	switch {
+	case d.target.Path == "":
+		return path
+	case path == "":
+		return d.target.Path
+	default:
+		return d.target.Path + "/" + path
+	}
+}
+
+// arrived hands a piece of an origin to the workers. It waits while they are busy.
+func (d *download) arrived(ctx context.Context, a arrival) error {
+	if err := d.n.down(ctx, len(a.data)); err != nil {
+		return err
+	}
+	select {
+	case d.direct <- a:
+		return nil
+	case <-d.done:
+		return context.Canceled
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// readPiece reads a payload and puts the leaf's frame around it.
+func readPiece(r interface{ Read([]byte) (int, error) }, p merkle.Piece) ([]byte, error) {
+	prefix, suffix := p.Frame()
+	data := pool.Get(len(prefix) + p.Payload + len(suffix))
+	copy(data, prefix)
+	copy(data[len(prefix)+p.Payload:], suffix)
+	for at := len(prefix); at < len(prefix)+p.Payload; {
+		n, err := r.Read(data[at : len(prefix)+p.Payload])
+		at += n
+		if err != nil && at < len(prefix)+p.Payload {
+			pool.Put(data)
+			return nil, err
+		}
+	}
+	return data, nil
+}
+
+// newRand is a source of chance for one owner.
+func newRand() *rand.Rand { return rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())) }

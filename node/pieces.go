@@ -1,0 +1,204 @@
+package node
+
+import (
+	"context"
+	"runtime"
+	"time"
+
+	"github.com/shoal-p2p/shoal/cdnfallback/policy"
+	"github.com/shoal-p2p/shoal/exchange"
+	"github.com/shoal-p2p/shoal/exchange/pick"
+	"github.com/shoal-p2p/shoal/store"
+)
+
+const (
+	maxStarted = 64               // pieces in flight: 64 MiB of buffers with 1 MiB leaves
+	syncBytes  = 64 << 20         // written between two syncs: what a crash may cost
+	syncEvery  = 10 * time.Second // and how long at most
+)
+
+// arrival is a piece that waits to be verified.
+type arrival struct {
+	piece  int
+	data   []byte
+	from   *exchange.Session // nil if it came from source
+	source *source
+	reason policy.Reason
+}
+
+// verified is an arrival that was hashed and, if right, written.
+type verified struct {
+	arrival
+	err error // merkle.ErrMismatch: the source's fault; else the disk's
+}
+
+// created says that the store opened the target.
+type created struct {
+	writer store.Writer
+	have   []bool
+	err    error
+}
+
+type synced struct{ err error }
+
+type finished struct {
+	path string
+	err  error
+}
+
+// syncing is when progress is made durable.
+type syncing struct {
+	dirty   int64 // bytes written since the last sync began
+	last    time.Time
+	running bool
+}
+
+// work verifies and writes pieces until the download ends.
+func (d *download) work(ctx context.Context) {
+	for {
+		var a arrival
+		select {
+		case a = <-d.verify:
+		case a = <-d.direct:
+		case <-d.done:
+			return
+		}
+		_, err := d.table.Pieces[a.piece].Verify(a.data)
+		if err == nil {
+			err = d.writer.Write(a.piece, a.data)
+		}
+		d.send(ctx, verified{a, err})
+	}
+}
+
+// create opens the target in the store: it may resume, and bring over pieces
+// that are here under other roots.
+func (d *download) create(ctx context.Context) {
+	d.phase = creating
+	table, blocks := d.table, d.tree.Blocks()
+	d.wg.Go(func() {
+		w, err := d.n.store.Create(ctx, table, blocks, store.CreateOptions{Path: d.opt.Output, Name: d.name()})
+		ev := created{writer: w, err: err}
+		if err == nil {
+			ev.have = w.Have()
+		}
+		select {
+		case d.inbox <- ev:
+		case <-d.done:
+			if w != nil {
+				w.Close()
+			}
+		}
+	})
+}
+
+func (d *download) onCreated(ctx context.Context, now time.Time, ev created) {
+	if ev.err != nil {
+		d.fail(ev.err)
+		return
+	}
+	d.writer = ev.writer
+	sizes := make([]int, len(d.table.Pieces))
+	for i, p := range d.table.Pieces {
+		sizes[i] = p.Size
+	}
+	d.picker = pick.New(pick.Config{MaxStarted: maxStarted}, sizes, d.rng)
+	d.policy = policy.New(policy.Config{Class: d.opt.Class, OriginAfter: d.opt.OriginAfter}, sizes, string(d.n.self), d.rng)
+	d.phase = fetching
+	if !d.demand {
+		d.picker.WantAll(now)
+		d.policy.WantAll(now)
+		d.lacking = len(sizes)
+	}
+	for i, ok := range ev.have {
+		if !ok {
+			continue
+		}
+		d.have.Add(i)
+		d.picker.Done(now, i)
+		d.policy.Done(now, i)
+		if d.table.Loaded(i) == nil {
+			d.count.from.Disk.Bytes += int64(d.table.Pieces[i].Payload)
+		} else {
+			d.count.loaded(d.trees.from, int64(d.table.Pieces[i].Payload))
+		}
+		d.had(i)
+	}
+	d.policy.OnLooked(now, d.look.found())
+	d.originsDown(now)
+	if d.trees.quarantine != "" { // everything is on its way already
+		for i := range sizes {
+			d.picker.Hold(now, i, true)
+		}
+		d.policy.OnOriginDown(now, now.Add(24*time.Hour))
+	}
+	d.exchange.Hold(exchange.Held{Table: d.table, Have: ev.have, Tree: cids(d.tree.Blocks())})
+	for _, r := range d.sortedPeers() {
+		d.meet(now, r)
+	}
+	d.durable.last = now
+	d.startWorkers(ctx)
+	close(d.opened)
+}
+
+// startWorkers starts the verifying workers, one a core, and the way out of
+// quarantine if that holds the content.
+func (d *download) startWorkers(ctx context.Context) {
+	for range runtime.NumCPU() {
+		d.wg.Go(func() { d.work(ctx) })
+	}
+	if t := d.trees; t.quarantine != "" {
+		d.wg.Go(func() { d.release(ctx, t.quarantine, t.streamedBy) })
+	}
+}
+
+// had notes that a piece is here: for the count, and for readers that wait.
+func (d *download) had(piece int) {
+	if !d.demand {
+		d.lacking--
+	}
+	for _, w := range d.wanting[piece] {
+		w.got(piece)
+	}
+	delete(d.wanting, piece)
+}
+
+// syncSoon starts a sync when enough was written since the last.
+func (d *download) syncSoon(now time.Time) {
+	due := d.durable.dirty >= syncBytes || (d.durable.dirty > 0 && now.Sub(d.durable.last) >= syncEvery)
+	if d.durable.running || !due {
+		return
+	}
+	d.durable = syncing{last: now, running: true}
+	w := d.writer
+	d.wg.Go(func() { d.send(context.Background(), synced{w.Sync()}) })
+}
+
+func (d *download) onSynced(now time.Time, ev synced) {
+	d.durable.running, d.durable.last = false, now
+	if ev.err != nil {
+		d.fail(ev.err)
+	}
+}
+
+// finish makes the content whole under its final name.
+func (d *download) finish(ctx context.Context) {
+	if d.durable.running {
+		return // its event comes first
+	}
+	d.phase = finishing
+	w := d.writer
+	d.wg.Go(func() {
+		path, err := w.Finish(ctx)
+		d.send(context.Background(), finished{path, err})
+	})
+}
+
+func (d *download) onFinished(ev finished) {
+	if ev.err != nil {
+		d.fail(ev.err)
+		return
+	}
+	d.phase = ended
+	d.result = d.makeResult(ev.path)
+}

@@ -1,0 +1,316 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/record"
+	"github.com/shoal-p2p/shoal/exchange"
+	"github.com/shoal-p2p/shoal/exchange/pick"
+	"github.com/shoal-p2p/shoal/merkle"
+)
+
+// remote is a peer of the root, as its download sees it. Owned by run.
+type remote struct {
+	s       *exchange.Session
+	opened  bool // it answered
+	missing bool // and has none of it
+	all     bool
+	have    exchange.HaveMap
+	asked   map[int]bool // pieces in flight
+	strikes int          // wrong pieces
+	gave    int64        // verified payload bytes
+}
+
+// maxRemotes is how many peers a root has at most: "40 connected (80 max)" of
+// the reference parameters.
+const maxRemotes = 80
+
+// join opens the root with a connected peer.
+func (d *download) join(s *exchange.Session) {
+	if d.phase == ended || d.peers[s.Peer] != nil || len(d.peers) >= maxRemotes || d.count.banned[s.Peer] {
+		return
+	}
+	d.peers[s.Peer] = &remote{s: s, asked: map[int]bool{}}
+	d.exchange.Join(s)
+}
+
+// of returns the peer of an event, unless its session is an older one.
+func (d *download) of(s *exchange.Session) *remote {
+	if r := d.peers[s.Peer]; r != nil && r.s == s {
+		return r
+	}
+	return nil
+}
+
+func (d *download) onOpened(now time.Time, ev exchange.Opened) {
+	r := d.of(ev.From)
+	if r == nil {
+		d.join(ev.From) // it came to us
+		if r = d.of(ev.From); r == nil {
+			return
+		}
+	}
+	r.opened, r.missing = true, ev.Missing
+	if r.missing {
+		d.forgetHaves(now, r)
+		return
+	}
+	d.look.answered(r.s.Peer)
+	if d.table != nil && ev.Pieces > 0 && ev.Pieces != len(d.table.Pieces) {
+		d.lied(now, r, fmt.Errorf("claims %d pieces of %d", ev.Pieces, len(d.table.Pieces)))
+		return
+	}
+	d.meet(now, r)
+}
+
+// meet introduces a peer to the cores, once the pieces are known.
+func (d *download) meet(now time.Time, r *remote) {
+	if d.picker == nil || !r.opened || r.missing {
+		return
+	}
+	d.picker.OnPeer(now, key(r), pick.Path(r.s.Path()), r.s.RTT())
+	d.policy.OnPeer(now, string(r.s.Peer))
+	for run := range r.have.Runs() {
+		d.gained(now, r, run)
+	}
+	if r.all {
+		d.gained(now, r, exchange.Run{First: 0, Count: len(d.table.Pieces)})
+	}
+}
+
+func key(r *remote) pick.PeerKey { return pick.PeerKey(r.s.Peer) }
+
+func (d *download) onHaves(now time.Time, ev exchange.Haves) {
+	r := d.of(ev.From)
+	if r == nil {
+		return
+	}
+	runs := ev.Runs
+	if ev.All {
+		r.all = true
+		if d.table != nil {
+			runs = []exchange.Run{{First: 0, Count: len(d.table.Pieces)}}
+		}
+	}
+	for _, run := range runs {
+		if d.table != nil && run.First+run.Count > len(d.table.Pieces) {
+			d.lied(now, r, errors.New("claims pieces that the root does not have"))
+			return
+		}
+		if !r.all {
+			for i := range run.Count {
+				r.have.Add(run.First + i)
+			}
+		}
+		if d.picker != nil {
+			d.gained(now, r, run)
+		}
+	}
+}
+
+// gained tells the cores of pieces that a peer has now.
+func (d *download) gained(now time.Time, r *remote, run exchange.Run) {
+	run.Count = min(run.Count, len(d.table.Pieces)-run.First)
+	if run.Count <= 0 {
+		return
+	}
+	d.picker.OnHave(now, key(r), run.First, run.Count)
+	d.holders(now, run)
+	n := r.have.Count()
+	if r.all {
+		n = len(d.table.Pieces)
+	}
+	d.policy.OnCount(now, string(r.s.Peer), n)
+}
+
+func (d *download) holders(now time.Time, run exchange.Run) {
+	for i := run.First; i < run.First+run.Count; i++ {
+		d.policy.OnHolders(now, i, d.picker.Holders(i))
+	}
+}
+
+func (d *download) onUnhaves(now time.Time, ev exchange.Unhaves) {
+	r := d.of(ev.From)
+	if r == nil || d.table == nil {
+		return
+	}
+	if r.all {
+		r.all = false
+		for i := range d.table.Pieces {
+			r.have.Add(i)
+		}
+	}
+	for _, run := range ev.Runs {
+		for i := range run.Count {
+			r.have.Remove(run.First + i)
+		}
+		run.Count = min(run.Count, len(d.table.Pieces)-run.First)
+		if d.picker != nil && run.Count > 0 {
+			d.picker.OnUnhave(now, key(r), run.First, run.Count)
+			d.holders(now, run)
+		}
+	}
+}
+
+// forgetHaves takes back all that a peer had.
+func (d *download) forgetHaves(now time.Time, r *remote) {
+	had := len(r.asked) > 0 || r.all || r.have.Count() > 0
+	r.all, r.have = false, exchange.HaveMap{}
+	if d.picker == nil || !had {
+		return
+	}
+	d.picker.OnGone(now, key(r))
+	d.policy.OnGone(now, string(r.s.Peer))
+	for piece := range r.asked {
+		d.unasked(now, r, piece)
+	}
+	d.holders(now, exchange.Run{First: 0, Count: len(d.table.Pieces)})
+}
+
+func (d *download) onGone(now time.Time, ev exchange.Gone) {
+	r := d.of(ev.From)
+	if r == nil {
+		return
+	}
+	d.forgetHaves(now, r)
+	delete(d.peers, r.s.Peer)
+	d.trees.forget(r.s)
+	if r.opened && !r.missing {
+		d.look.gone(r.s.Peer, ev.Err)
+	}
+}
+
+// dropPeer gives up on a peer for this root; its session stays for others.
+func (d *download) dropPeer(now time.Time, r *remote, why error) {
+	for piece := range r.asked {
+		d.exchange.Cancel(r.s, piece)
+	}
+	d.forgetHaves(now, r)
+	r.missing = true
+	d.look.failed(r.s.Peer, why)
+	d.log.Debug("peer dropped", "peer", r.s.Peer, "err", why)
+}
+
+// lied counts a proven lie: a peer is banned at the second.
+func (d *download) lied(now time.Time, r *remote, why error) {
+	r.strikes++
+	d.count.liars[r.s.Peer.String()] = why.Error()
+	d.log.Info("peer lied", "peer", r.s.Peer, "err", why, "strikes", r.strikes)
+	if r.strikes < 2 {
+		return
+	}
+	d.count.banned[r.s.Peer] = true
+	d.dropPeer(now, r, why)
+	delete(d.peers, r.s.Peer)
+	d.n.ban(r.s, why)
+}
+
+func (d *download) onRejected(now time.Time, ev exchange.Rejected) {
+	if r := d.of(ev.From); r != nil && d.picker != nil && ev.Piece < len(d.table.Pieces) {
+		d.picker.OnReject(now, key(r), ev.Piece)
+		d.unasked(now, r, ev.Piece)
+	}
+}
+
+func (d *download) onArrived(now time.Time, ev exchange.Arrived) {
+	if r := d.of(ev.From); r != nil && d.picker != nil {
+		d.useful = now
+		d.picker.OnBlocks(now, key(r), ev.Piece, ev.N)
+	}
+}
+
+func (d *download) onReceived(ev exchange.Received) {
+	d.verify <- arrival{piece: ev.Piece, data: ev.Data, from: ev.From}
+}
+
+func (d *download) onClaims(now time.Time, ev exchange.Claims) {
+	r := d.of(ev.From)
+	if r == nil || d.policy == nil {
+		return
+	}
+	until := now.Add(time.Duration(ev.TTL) * time.Millisecond)
+	for _, run := range ev.Runs {
+		for i := run.First; i < min(run.First+run.Count, len(d.table.Pieces)); i++ {
+			d.policy.OnClaim(now, string(r.s.Peer), i, until)
+		}
+	}
+}
+
+// onMet dials peers that a peer knows; the record's signature names its owner.
+func (d *download) onMet(ctx context.Context, ev exchange.Met) {
+	for _, b := range ev.Records {
+		env, untyped, err := record.ConsumeEnvelope(b, peer.PeerRecordEnvelopeDomain)
+		if err != nil {
+			continue
+		}
+		rec, ok := untyped.(*peer.PeerRecord)
+		if !ok || !rec.PeerID.MatchesPublicKey(env.PublicKey) {
+			continue
+		}
+		d.onProvider(ctx, peer.AddrInfo{ID: rec.PeerID, Addrs: rec.Addrs})
+	}
+}
+
+// onVerified takes a piece that a worker has hashed and written, or refused.
+func (d *download) onVerified(now time.Time, ev verified) {
+	exchange.Release(ev.data)
+	p := d.table.Pieces[ev.piece]
+	var r *remote
+	if ev.from != nil {
+		r = d.of(ev.from)
+	}
+	switch {
+	case errors.Is(ev.err, merkle.ErrMismatch):
+		d.wrongPiece(now, ev, r, p)
+		return
+	case ev.err != nil:
+		d.fail(ev.err) // the disk's fault: no source can mend it
+		return
+	}
+	d.useful = now
+	if r != nil {
+		d.picker.OnPiece(now, key(r), ev.piece, true)
+		d.unasked(now, r, ev.piece)
+	}
+	if !d.have.Add(ev.piece) {
+		d.count.duplicate += int64(p.Payload)
+		return
+	}
+	switch {
+	case ev.from != nil:
+		d.count.peer(ev.from, int64(p.Payload))
+		d.policy.OnBytes(now, int64(p.Payload))
+		if r != nil {
+			r.gave += int64(p.Payload)
+		}
+		d.worked(ev.from)
+	case ev.source != nil:
+		d.count.origin(ev.source, ev.reason, int64(p.Payload))
+		d.policy.OnOriginPiece(now, ev.piece)
+	}
+	d.picker.Done(now, ev.piece)
+	d.policy.Done(now, ev.piece)
+	d.exchange.Have(ev.piece)
+	d.durable.dirty += int64(p.Size)
+	d.had(ev.piece)
+}
+
+// wrongPiece blames the one source of a piece that does not verify.
+func (d *download) wrongPiece(now time.Time, ev verified, r *remote, p merkle.Piece) {
+	d.count.rejected += int64(p.Size)
+	if ev.source != nil {
+		d.originLied(now, ev.source, fmt.Errorf("piece %d: %w", ev.piece, ev.err))
+		return
+	}
+	if r == nil {
+		return
+	}
+	d.exchange.Bad(r.s, ev.piece)
+	d.picker.OnPiece(now, key(r), ev.piece, false)
+	d.unasked(now, r, ev.piece)
+	d.lied(now, r, fmt.Errorf("piece %d: %w", ev.piece, ev.err))
+}

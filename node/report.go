@@ -1,0 +1,250 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	reportEvery = 100 * time.Millisecond
+	rateTau     = 2 * time.Second // of the smoothed rate: the short horizon of the reference parameters
+	sayNobody   = 3 * time.Second // without anybody to ask
+	sayWaiting  = time.Second     // without a useful byte
+)
+
+// reporting is what the caller was told last. Owned by run.
+type reporting struct {
+	last    time.Time
+	at      time.Time // of bytes
+	bytes   int64
+	rate    float64
+	waiting string
+	since   time.Time // waiting has been the same
+	code    string
+}
+
+// report tells the caller how things stand, and returns when to do so again.
+func (d *download) report(now time.Time, force bool) time.Time {
+	t := &d.tell
+	words, code := d.waiting(now)
+	changed := words != t.waiting
+	if changed {
+		t.waiting, t.code, t.since = words, code, now
+	}
+	if !force && !changed && now.Sub(t.last) < reportEvery {
+		return t.last.Add(reportEvery)
+	}
+	have := d.count.bytes() + d.trees.streamed
+	if dt := now.Sub(t.at); !t.at.IsZero() && dt > 0 {
+		fresh := float64(have-t.bytes) / dt.Seconds()
+		t.rate += (fresh - t.rate) * (1 - math.Exp(-dt.Seconds()/rateTau.Seconds()))
+	}
+	t.last, t.at, t.bytes = now, now, have
+	p := d.progress()
+	d.n.note(d, p, t)
+	if d.opt.Progress != nil {
+		d.opt.Progress(p)
+	}
+	if d.lacking == 0 && d.phase == fetching {
+		return time.Time{}
+	}
+	return now.Add(reportEvery)
+}
+
+func (d *download) progress() Progress {
+	p := Progress{
+		CID: d.target.Root.String(), Name: d.name(), Have: d.count.bytes(), Rate: d.tell.rate,
+		Peers: d.livePeers(), From: d.count.from, Waiting: d.tell.waiting,
+	}
+	if d.table != nil {
+		p.Size = d.table.Size
+	} else {
+		p.Have = d.trees.streamed
+	}
+	return p
+}
+
+// name is what the content is called: the end of the path, else the target's
+// base, else the CID.
+func (d *download) name() string {
+	switch {
+	case d.target.Path != "":
+		return d.target.Path[strings.LastIndexByte(d.target.Path, '/')+1:]
+	case d.opt.Name != "":
+		return d.opt.Name
+	}
+	return d.target.Root.String()
+}
+
+// waiting says in words why nothing moves, and a code for it; "" while bytes come.
+func (d *download) waiting(now time.Time) (words, code string) {
+	idle := now.Sub(d.useful)
+	if d.phase >= creating && d.phase != fetching || idle < sayWaiting {
+		return "", ""
+	}
+	if d.phase == fetching && d.demand && len(d.wanting) == 0 {
+		return "", ""
+	}
+	next, soon := d.nextOrigin(now)
+	if d.look.found() == 0 && len(d.peers) == 0 && len(d.origins) == 0 {
+		if len(d.n.bootstrap()) == 0 && idle >= sayNobody {
+			return "nobody to ask: " + d.n.noneOf() + ". Ask the sender for the link ('shoal share' prints it), or give --bootstrap, --peer or --origin.", "nobody"
+		}
+		if idle < sayNobody {
+			return "", "looking"
+		}
+	}
+	var parts []string
+	found, failed := d.candidates()
+	switch live := d.livePeers(); {
+	case live > 0 && d.table == nil:
+		parts, code = append(parts, fmt.Sprintf("%s, none has sent the tree yet", count(live, "peer"))), "no-tree"
+	case live > 0:
+		parts, code = append(parts, fmt.Sprintf("%s connected, none has what is missing or sends it", count(live, "peer"))), "stalled"
+	case found > 0:
+		s := count(found, "provider") + " found, none answered"
+		if failed != "" {
+			s += " (" + failed + ")"
+		}
+		parts, code = append(parts, s), "stalled"
+	case d.look.err != nil:
+		parts, code = append(parts, d.look.err.Error()), "looking"
+	default:
+		parts, code = append(parts, "no provider found yet"), "looking"
+	}
+	if next != "" {
+		parts = append(parts, next)
+		if soon {
+			code = "origin"
+		}
+	}
+	return "waiting: " + strings.Join(parts, "; "), code
+}
+
+// nextOrigin says what will happen with the origins.
+func (d *download) nextOrigin(now time.Time) (words string, soon bool) {
+	var bad []string
+	for _, s := range d.origins {
+		switch {
+		case s.useless && s.err != nil:
+			bad = append(bad, s.err.Error())
+		case now.Before(s.backoff.Until()):
+			return fmt.Sprintf("%v; trying %s again in %s", s.err, s.o.Host(), seconds(s.backoff.Until().Sub(now))), true
+		case d.policy != nil:
+			if at, code := d.policy.Why(now); code == "grace" && at.After(now) {
+				return fmt.Sprintf("using %s in %s", s.o.Host(), seconds(at.Sub(now))), true
+			}
+			return "using " + s.o.Host(), true
+		case d.originTooSoon(now):
+			return "using " + s.o.Host() + " later", true
+		default:
+			return "asking " + s.o.Host(), true
+		}
+	}
+	return strings.Join(bad, "; "), false
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%d s", int(math.Ceil(d.Seconds()))) }
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// candidates counts the providers found, and says what became of those that
+// did not answer.
+func (d *download) candidates() (found int, failed string) {
+	by := map[candidateState]int{}
+	for _, c := range d.look.seen {
+		by[c.state]++
+	}
+	var parts []string
+	if n := by[timedOut]; n > 0 {
+		parts = append(parts, fmt.Sprintf("%d timed out", n))
+	}
+	if n := by[refused]; n > 0 {
+		parts = append(parts, fmt.Sprintf("%d refused", n))
+	}
+	return len(d.look.seen), strings.Join(parts, ", ")
+}
+
+func (t *tally) liarList() []string {
+	var out []string
+	for _, who := range slices.Sorted(maps.Keys(t.liars)) {
+		out = append(out, who+": "+t.liars[who])
+	}
+	return out
+}
+
+// gaveUp is the error with which a download ends when nothing valid came in time.
+func (d *download) gaveUp(now time.Time) error {
+	if d.phase == finishing || d.phase == creating || (d.demand && len(d.wanting) == 0 && d.phase == fetching) {
+		return nil
+	}
+	if d.onlyLies(now) {
+		return &VerificationError{Root: d.target.Root, Why: "the only sources that answered gave what does not match", Liars: d.count.liarList()}
+	}
+	switch {
+	case d.opt.Deadline > 0 && now.Sub(d.started) >= d.opt.Deadline:
+		return d.unavailable(fmt.Sprintf("not done within %v", d.opt.Deadline))
+	case now.Sub(d.useful) >= d.timeout():
+		return d.unavailable(fmt.Sprintf("no useful byte for %v", d.timeout()))
+	}
+	return nil
+}
+
+// onlyLies reports whether every source there is was caught lying and the
+// search for others has ended once.
+func (d *download) onlyLies(now time.Time) bool {
+	if len(d.count.liars) == 0 || d.count.bytes() > 0 || d.livePeers() > 0 || d.look.running || d.look.dialing > 0 || now.Sub(d.useful) < sayNobody {
+		return false
+	}
+	for _, s := range d.origins {
+		if !s.useless {
+			return false
+		}
+	}
+	return true
+}
+
+func (d *download) timeout() time.Duration {
+	if d.opt.Timeout > 0 {
+		return d.opt.Timeout
+	}
+	return 2 * time.Minute
+}
+
+// unavailable names every source that was tried.
+func (d *download) unavailable(why string) error {
+	e := &UnavailableError{Root: d.target.Root, Why: why, Liars: d.count.liarList()}
+	for _, id := range slices.Sorted(maps.Keys(d.look.seen)) {
+		c := d.look.seen[id]
+		what := "no answer"
+		if c.err != nil {
+			what = c.err.Error()
+			if errors.Is(c.err, context.DeadlineExceeded) {
+				what = "timed out"
+			}
+		} else if c.state == answered {
+			what = "sends nothing that is missing"
+		}
+		e.Tried = append(e.Tried, fmt.Sprintf("%v: %s", id, what))
+	}
+	for _, s := range d.origins {
+		if s.err != nil {
+			e.Tried = append(e.Tried, s.err.Error())
+		}
+	}
+	if len(e.Tried) == 0 {
+		e.Hint = "ask the sender for the link ('shoal share' prints it), or give --bootstrap, --peer or --origin"
+	}
+	return e
+}

@@ -1,0 +1,124 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/ipfs/go-cid"
+	"github.com/shoal-p2p/shoal/merkle"
+	"github.com/shoal-p2p/shoal/store"
+)
+
+// Add indexes a file or directory in place and announces it.
+func (n *Node) Add(ctx context.Context, path string, opt AddOptions) (Added, error) {
+	profile := merkle.UnixFSv1
+	if opt.Profile != "" {
+		var err error
+		if profile, err = merkle.ProfileByName(opt.Profile); err != nil {
+			return Added{}, fmt.Errorf("%w: %w", ErrUsage, err)
+		}
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return Added{}, err
+	}
+	skipped := 0
+	root, err := n.store.Add(ctx, abs, store.AddOptions{
+		Profile: profile, Hidden: opt.Hidden, Modes: opt.Modes, Copy: opt.Copy, OnlyHash: opt.OnlyHash,
+		Progress: opt.Progress,
+		Skipped: func(path, why string) {
+			skipped++
+			if opt.Skip != nil {
+				opt.Skip(path, why)
+			}
+		},
+	})
+	if err != nil {
+		return Added{}, err
+	}
+	if opt.TreeFile != "" {
+		if err := n.writeTree(root.CID, opt.TreeFile); err != nil {
+			return Added{}, err
+		}
+	}
+	out := Added{CID: root.CID.String(), Size: root.Size, Pieces: root.Pieces, Name: root.Name, Skipped: skipped}
+	if !opt.OnlyHash {
+		n.held(root.CID)
+		out.Link = n.link(root.CID)
+	}
+	return out, nil
+}
+
+// held is called when a root has become complete here.
+func (n *Node) held(c cid.Cid) {
+	n.announce(c)
+	if n.exchange != nil {
+		n.exchange.Refresh(c)
+	}
+}
+
+// writeTree writes the tree of a root as a .shoal file, for an origin.
+func (n *Node) writeTree(c cid.Cid, path string) error {
+	tree, err := n.localTree(c)
+	if err != nil {
+		return err
+	}
+	blocks := tree.Blocks()
+	if err := writeFile(path, merkle.AppendCAR(nil, c, blocks), 0o644); err != nil {
+		return fmt.Errorf("write tree: %w", err)
+	}
+	return nil
+}
+
+// link is the shoal: link by which others get c from this node.
+func (n *Node) link(c cid.Cid) string {
+	addrs := n.Addrs()
+	return merkle.Target{Root: c, Peers: addrs[:min(len(addrs), 4)]}.String()
+}
+
+// Unshare forgets a root: it is not served or announced any more.
+func (n *Node) Unshare(_ context.Context, root string) error {
+	c, err := parseRoot(root)
+	if err != nil {
+		return err
+	}
+	if err := n.store.Unshare(c); err != nil {
+		return fmt.Errorf("unshare %v: %w", c, err)
+	}
+	if n.announcer != nil {
+		n.announcer.Remove(c)
+		n.exchange.Forget(c)
+	}
+	return nil
+}
+
+// Verify re-hashes what is held of root ("" for everything) and tells bad of
+// each piece that does not match. Such pieces are no longer served.
+func (n *Node) Verify(ctx context.Context, root string, bad func(Bad)) error {
+	c := cid.Undef
+	if root != "" {
+		var err error
+		if c, err = parseRoot(root); err != nil {
+			return err
+		}
+	}
+	for b, err := range n.store.Verify(ctx, c) {
+		if err != nil {
+			return err
+		}
+		if n.exchange != nil {
+			n.exchange.Refresh(b.Root)
+		}
+		bad(Bad{CID: b.Root.String(), Path: b.Path, Piece: b.Piece, Error: b.Err.Error()})
+	}
+	return nil
+}
+
+func parseRoot(s string) (cid.Cid, error) {
+	t, err := merkle.ParseTarget(s)
+	if err != nil {
+		return cid.Undef, fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	return t.Root, nil
+}

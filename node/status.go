@@ -1,0 +1,153 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/event"
+	"github.com/libp2p/go-libp2p/core/network"
+	ma "github.com/multiformats/go-multiaddr"
+	"github.com/shoal-p2p/shoal/dht"
+	"github.com/shoal-p2p/shoal/merkle"
+	"github.com/shoal-p2p/shoal/store"
+)
+
+// Find calls found for each provider of the root: those in the DHT, and
+// connected peers that have it.
+func (n *Node) Find(ctx context.Context, target merkle.Target, opt FetchOptions, found func(Provider)) error {
+	joinBy, err := addrInfos(append(slices.Clone(opt.Peers), append(slices.Clone(target.Peers), opt.Bootstrap...)...))
+	if err != nil {
+		return err
+	}
+	n.joinThrough(joinBy)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(opt.Timeout, 30*time.Second))
+	defer cancel()
+	for n.router.Size() == 0 {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-n.ctx.Done():
+			return nil
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	finder := dht.Finder{Router: n.router, Cache: n.cache}
+	for info := range finder.Find(ctx, target.Root, 0) {
+		p := Provider{ID: info.ID.String(), Addrs: []string{}}
+		for _, a := range info.Addrs {
+			p.Addrs = append(p.Addrs, a.String())
+		}
+		found(p)
+	}
+	return nil
+}
+
+// Status describes the node and every root it knows.
+func (n *Node) Status(context.Context) (Status, error) {
+	s := Status{
+		PeerID: n.ID(), Addrs: append([]string{}, n.Addrs()...), Version: n.cfg.Version, Reachability: "unknown",
+		Peers: []PeerStatus{}, Roots: []RootStatus{}, Uptime: since(n.started), RSS: rss(),
+	}
+	if n.host != nil {
+		s.DHT = DHTStatus{Mode: n.kad.Mode(), RoutingTable: n.kad.Size()}
+		s.Reachability = n.reachability()
+		s.Peers = n.peerStatus()
+	}
+	roots, err := n.store.Roots()
+	if err != nil {
+		return s, fmt.Errorf("list roots: %w", err)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	seen := map[string]bool{}
+	for _, v := range n.views {
+		seen[v.CID] = true
+		s.Roots = append(s.Roots, v)
+	}
+	for _, r := range roots {
+		if !seen[r.CID.String()] {
+			s.Roots = append(s.Roots, n.rootStatus(r))
+		}
+	}
+	slices.SortFunc(s.Roots, func(a, b RootStatus) int { return strings.Compare(a.CID, b.CID) })
+	return s, nil
+}
+
+func (n *Node) rootStatus(r store.Root) RootStatus {
+	v := RootStatus{CID: r.CID.String(), Name: r.Name, Size: r.Size, Path: r.Path, State: "complete", Have: r.Size, Sent: n.exchangeSent(r.CID)}
+	if r.State != store.Complete {
+		v.State = "waiting"
+		v.Have = 0
+		if r.Pieces > 0 {
+			v.Have = r.Size * int64(r.Have) / int64(r.Pieces)
+		}
+		v.Why = &Why{Code: "stopped", Tried: []string{}, Next: "shoal get " + v.CID + " goes on with it"}
+	}
+	return v
+}
+
+func (n *Node) peerStatus() []PeerStatus {
+	out := []PeerStatus{}
+	for _, s := range n.exchange.Sessions() {
+		b := n.exchange.Balance(s.Peer)
+		addr := s.Conn().RemoteMultiaddr()
+		out = append(out, PeerStatus{
+			ID: s.Peer.String(), Addr: addr.String(), Transport: transportName(addr), Path: s.Path().String(),
+			RTT: float64(s.RTT().Microseconds()) / 1000, Received: b.Received, Sent: b.Sent, Balance: b.Received - b.Sent,
+		})
+	}
+	slices.SortFunc(out, func(a, b PeerStatus) int { return strings.Compare(a.ID, b.ID) })
+	return out
+}
+
+func transportName(a ma.Multiaddr) string {
+	for _, code := range []int{ma.P_CIRCUIT, ma.P_QUIC_V1, ma.P_TCP} {
+		if _, err := a.ValueForProtocol(code); err == nil {
+			return ma.ProtocolWithCode(code).Name
+		}
+	}
+	return "unknown"
+}
+
+// reachability is what others have told this node about its addresses.
+func (n *Node) reachability() string {
+	sub, err := n.host.EventBus().Subscribe(new(event.EvtLocalReachabilityChanged)) // stateful: gives the last at once
+	if err != nil {
+		return "unknown"
+	}
+	defer sub.Close()
+	select {
+	case e := <-sub.Out():
+		switch e.(event.EvtLocalReachabilityChanged).Reachability {
+		case network.ReachabilityPublic:
+			return "public"
+		case network.ReachabilityPrivate:
+			return "private"
+		}
+	default:
+	}
+	return "unknown"
+}
+
+// rss is the resident memory in bytes; 0 where the system does not tell.
+func rss() int64 {
+	b, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(b))
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, err := strconv.ParseInt(fields[1], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return pages * int64(os.Getpagesize())
+}

@@ -1,0 +1,160 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/shoal-p2p/shoal/cdnfallback"
+	"github.com/shoal-p2p/shoal/merkle"
+	"golang.org/x/sync/errgroup"
+)
+
+// streaming is the progress of a whole file without a tree.
+type streaming struct{ bytes int64 }
+
+// streamed is the end of it: the tree that the bytes turned out to have, and
+// the quarantine file that holds them.
+type streamed struct {
+	from   *source
+	blocks []merkle.Block
+	file   string
+	err    error
+}
+
+// gatewayBlocks fetches blocks at the same time, in order of cs.
+func gatewayBlocks(ctx context.Context, o *cdnfallback.Origin, cs []cid.Cid) ([][]byte, error) {
+	out := make([][]byte, len(cs))
+	g, ctx := errgroup.WithContext(ctx)
+	for i, c := range cs {
+		g.Go(func() error {
+			b, err := o.Block(ctx, c)
+			out[i] = b
+			return err
+		})
+	}
+	return out, g.Wait()
+}
+
+// stream reads the whole file from an origin into quarantine while its leaves
+// are hashed for every profile that may have made the root. Nothing of it is
+// shown, shared or kept under the target's name before the root matches.
+func (d *download) stream(ctx context.Context, s *source) {
+	root := d.root
+	d.wg.Go(func() {
+		ev := streamed{from: s}
+		ev.file, ev.blocks, ev.err = d.quarantine(ctx, s.o, root)
+		d.send(ctx, ev)
+	})
+}
+
+func (d *download) quarantine(ctx context.Context, o *cdnfallback.Origin, root cid.Cid) (string, []merkle.Block, error) {
+	body, _, err := o.Stream(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	defer body.Close()
+	f, err := os.CreateTemp(filepath.Join(d.n.cfg.Dir, "quarantine"), "stream-*")
+	if err != nil {
+		return "", nil, fmt.Errorf("open quarantine: %w", err)
+	}
+	defer f.Close()
+	blocks, err := d.hashStream(ctx, io.TeeReader(body, f), root)
+	if err != nil {
+		return "", nil, errors.Join(err, os.Remove(f.Name()))
+	}
+	return f.Name(), blocks, nil
+}
+
+// hashStream builds the trees of every candidate profile and returns the one
+// that has root.
+func (d *download) hashStream(ctx context.Context, r io.Reader, root cid.Cid) ([]merkle.Block, error) {
+	profiles := merkle.Candidates(root)
+	builders := make([]*merkle.FileBuilder, len(profiles))
+	for i, p := range profiles {
+		builders[i] = p.NewFile()
+	}
+	const chunk = 1 << 20 // a multiple of every profile's leaf size
+	buf := make([]byte, chunk)
+	var total int64
+	told := time.Now()
+	for last := false; !last; {
+		n, err := io.ReadFull(r, buf)
+		if last = errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF); err != nil && !last {
+			return nil, err
+		}
+		total += int64(n)
+		for i, p := range profiles {
+			for at := 0; at < n; at += p.LeafSize() {
+				builders[i].Add(p.Leaf(buf[at:min(n, at+p.LeafSize())]))
+			}
+		}
+		if time.Since(told) > 100*time.Millisecond {
+			told = time.Now()
+			d.send(ctx, streaming{total})
+		}
+	}
+	for _, b := range builders {
+		link, blocks := b.Finish(0)
+		if link.CID.Equals(root) && len(blocks) == 0 { // a bare leaf is its own tree
+			return []merkle.Block{{CID: root, Data: bytes.Clone(buf[:total])}}, nil
+		}
+		if link.CID.Equals(root) {
+			return blocks, nil
+		}
+	}
+	return nil, fmt.Errorf("%d bytes that are not %v: %w", total, root, merkle.ErrMismatch)
+}
+
+func (d *download) onStreamed(ctx context.Context, now time.Time, ev streamed) {
+	ev.from.treeBusy = false
+	if ev.err == nil && d.phase != loading {
+		os.Remove(ev.file) // peers had the tree meanwhile
+		return
+	}
+	if ev.err != nil {
+		if errors.Is(ev.err, merkle.ErrMismatch) {
+			d.count.rejected += d.trees.streamed
+			d.count.lies[ev.from] = maxOriginLies
+			d.originLied(now, ev.from, ev.err)
+			return
+		}
+		d.originFailed(now, ev.from, ev.err)
+		return
+	}
+	d.useful, d.trees.from = now, ev.from
+	d.trees.quarantine, d.trees.streamedBy = ev.file, ev.from
+	for _, b := range ev.blocks {
+		if err := d.feed(b.Data); err != nil && !errors.Is(err, merkle.ErrMismatch) {
+			d.fail(err)
+			return
+		}
+	}
+}
+
+// release moves what the quarantine holds into the target, piece by piece, each
+// verified like any other.
+func (d *download) release(ctx context.Context, file string, s *source) {
+	defer os.Remove(file)
+	f, err := os.Open(file)
+	if err != nil {
+		d.send(ctx, spent{from: s, err: err})
+		return
+	}
+	defer f.Close()
+	for i, p := range d.table.Pieces {
+		data, err := readPiece(io.NewSectionReader(f, d.table.Places(i)[0].Offset, int64(p.Payload)), p)
+		if err != nil {
+			return
+		}
+		if d.arrived(ctx, arrival{piece: i, data: data, source: s, reason: "start"}) != nil {
+			return
+		}
+	}
+}
