@@ -96,7 +96,7 @@ start_node() {
 	node_pid=$!
 	pids[$node_pid]=1
 	for ((i = 0; i < 600; i++)); do
-		if grep -q '^shoal: ready' "$dir.err"; then
+		if grep -qs '^shoal: ready' "$dir.err"; then
 			node_addr=$(sed -n 's/^shoal: listening on //p' "$dir.err" | head -n 1)
 			[ -n "$node_addr" ] && return
 			why="the node printed no address"

@@ -3,6 +3,7 @@ package archtest
 import (
 	"fmt"
 	"go/ast"
+	"go/token"
 	"maps"
 	"path"
 	"slices"
@@ -26,10 +27,10 @@ func checkGoroutines(_ laws, r *repo) []string {
 		}
 		for _, d := range f.syntax.Decls {
 			name := f.pkg + "." + declName(d)
-			for _, how := range startsIn(d) {
+			if at := startsIn(d); at.IsValid() {
 				starts[name] = true
 				if !slices.Contains(listed, name) {
-					bad = append(bad, r.at(how.Pos(), "%s starts a goroutine and is not in the goroutine table of ARCHITECTURE.md: say there who owns what and how it ends", name))
+					bad = append(bad, r.at(at, "%s starts a goroutine and is not in the goroutine table of ARCHITECTURE.md: say there who owns what and how it ends", name))
 				}
 			}
 		}
@@ -47,23 +48,26 @@ func testSupport(pkg string) bool {
 	return strings.HasPrefix(pkg, "internal/") || strings.HasSuffix(path.Base(pkg), "test")
 }
 
-// startsIn returns what starts a goroutine in d: a go statement, a call of a
-// method Go or TryGo (sync.WaitGroup, errgroup.Group), time.AfterFunc or
-// context.AfterFunc.
-func startsIn(d ast.Decl) []ast.Node {
-	var found []ast.Node
+// startsIn returns where d first starts a goroutine, if it does: a go statement,
+// a call of a method Go or TryGo (sync.WaitGroup, errgroup.Group), time.AfterFunc
+// or context.AfterFunc.
+func startsIn(d ast.Decl) token.Pos {
+	at := token.NoPos
 	ast.Inspect(d, func(n ast.Node) bool {
+		if at.IsValid() {
+			return false
+		}
 		switch n := n.(type) {
 		case *ast.GoStmt:
-			found = append(found, n)
+			at = n.Pos()
 		case *ast.CallExpr:
 			if sel, ok := n.Fun.(*ast.SelectorExpr); ok && slices.Contains([]string{"Go", "TryGo", "AfterFunc"}, sel.Sel.Name) {
-				found = append(found, n)
+				at = n.Pos()
 			}
 		}
 		return true
 	})
-	return found
+	return at
 }
 
 // declName returns F, T.M, or the first name that a var declares.
