@@ -108,8 +108,8 @@ func (p *Picker) snub(q *peer, snubbed bool) {
 	}
 }
 
-// tick does what time brings: refusals end, silent peers are snubbed, their
-// attempts replaced.
+// tick does what time brings: refusals end, silent peers are snubbed, and then,
+// when it is known who delivers, their attempts are replaced.
 func (p *Picker) tick() {
 	for _, q := range p.order {
 		for _, i := range q.refused.expired(p.now) {
@@ -122,23 +122,29 @@ func (p *Picker) tick() {
 			p.wakeAt(q.refused.until[0].at)
 		}
 		p.wakeAt(q.refused.rest)
-		if q.out == 0 {
-			continue
+		if q.out > 0 {
+			p.listen(q)
 		}
-		silence := q.silence(p.now)
-		patience := p.patience(q)
-		if !q.snubbed && silence >= patience {
-			p.snub(q, true)
-		}
-		if q.snubbed && silence >= snubMax {
+	}
+	for _, q := range p.order {
+		if q.snubbed && q.silence(p.now) >= snubMax {
 			p.replace(q)
 		}
-		for _, limit := range []time.Duration{patience, snubMax, deadAfter, deadMax} {
-			p.wakeAt(p.now.Add(limit - silence))
-		}
-		if silence >= deadAfter {
-			p.wakeAt(q.alive.Add(deadAfter))
-		}
+	}
+}
+
+// listen snubs a peer that was asked and is silent.
+func (p *Picker) listen(q *peer) {
+	silence := q.silence(p.now)
+	patience := p.patience(q)
+	if silence >= patience {
+		p.snub(q, true)
+	}
+	for _, limit := range []time.Duration{patience, snubMax, deadAfter, deadMax} {
+		p.wakeAt(p.now.Add(limit - silence))
+	}
+	if silence >= deadAfter {
+		p.wakeAt(q.alive.Add(deadAfter))
 	}
 }
 
