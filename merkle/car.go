@@ -16,9 +16,9 @@ import (
 // the root: the four constants below, and the length of the root's CID.
 const (
 	carRoots   = "\xa2\x65roots\x81"                  // map(2), "roots", array(1)
-	carLink    = "\xd8\x2a\x58"                       // tag 42, byte string with a length of one byte
+	carLink    = "\xd8\x2a"                           // tag 42, before a byte string
 	carVersion = "\x67version\x01"                    // "version", 1
-	car2       = "\x0a\xa1\x67version\x02"            // what a CARv2 file begins with
+	car2       = "\xa1\x67version\x02"                // the first part of a CARv2 file
 	carMostCID = 1 + 1 + 2 + 2 + MaxIdentity          // bytes of a binary CID
 	carMost    = MaxInterior + MaxLoaded + MaxBlock*2 // what ReadCAR reads if told no limit
 )
@@ -28,9 +28,9 @@ const (
 // a file. A root that is a leaf has no blocks, and its file is right all the same.
 func AppendCAR(b []byte, root cid.Cid, blocks []Block) []byte {
 	id := root.Bytes()
-	b = binary.AppendUvarint(b, uint64(len(carRoots)+len(carLink)+2+len(id)+len(carVersion)))
-	b = append(append(b, carRoots...), carLink...)
-	b = append(b, byte(len(id)+1), 0) // a CID in dag-cbor has a zero byte before it
+	link := append(appendCBORLength([]byte(carLink), len(id)+1), 0) // a CID in dag-cbor has a zero byte before it
+	b = binary.AppendUvarint(b, uint64(len(carRoots)+len(link)+len(id)+len(carVersion)))
+	b = append(append(b, carRoots...), link...)
 	b = append(append(b, id...), carVersion...)
 	for _, block := range blocks {
 		id := block.CID.Bytes()
@@ -38,6 +38,14 @@ func AppendCAR(b []byte, root cid.Cid, blocks []Block) []byte {
 		b = append(append(b, id...), block.Data...)
 	}
 	return b
+}
+
+// appendCBORLength appends the head of a dag-cbor byte string of n bytes, at most 255.
+func appendCBORLength(b []byte, n int) []byte {
+	if n < 24 {
+		return append(b, 0x40|byte(n))
+	}
+	return append(b, 0x58, byte(n))
 }
 
 // ReadCAR reads a CARv1 file with one root: at most limit bytes, or all that a
@@ -74,15 +82,19 @@ func ReadCAR(r io.Reader, limit int64) (root cid.Cid, blocks []Block, err error)
 
 // carHeader reads the one header that AppendCAR writes.
 func carHeader(h []byte) (cid.Cid, error) {
-	if bytes.HasPrefix([]byte(car2)[1:], h) {
+	if string(h) == car2 {
 		return cid.Undef, fmt.Errorf("%w: a CARv2 file; CARv1 is read, as 'ipfs dag export' writes it", ErrUnsupported)
 	}
 	rest, ok := bytes.CutPrefix(h, []byte(carRoots+carLink))
-	if !ok || len(rest) < 2+len(carVersion) {
+	if !ok {
 		return cid.Undef, fmt.Errorf("%w: no CARv1 file with one root", ErrUnsupported)
 	}
-	id, ok := bytes.CutSuffix(rest[2:], []byte(carVersion))
-	if !ok || rest[0] != byte(len(id)+1) || rest[1] != 0 {
+	id, ok := bytes.CutSuffix(rest, []byte(carVersion))
+	if ok {
+		size := len(id) - len(appendCBORLength(nil, len(id)))
+		id, ok = bytes.CutPrefix(id, append(appendCBORLength(nil, size), 0))
+	}
+	if !ok {
 		return cid.Undef, fmt.Errorf("%w CAR header", ErrMalformed)
 	}
 	root, err := cid.Cast(id)
