@@ -181,13 +181,7 @@ func (w *diskWriter) begin(t tx, tree []merkle.Block, opt CreateOptions) error {
 		return err
 	}
 	if isNew || r.State == Fetching {
-		r.Name, r.Path = opt.Name, clean(opt.Path)
-		if r.Name == "" && opt.Path != "" {
-			r.Name = filepath.Base(opt.Path)
-		}
-		if r.Name == "" {
-			r.Name = w.table.Root.String()
-		}
+		r.Name, r.Path = nameOf(w.table.Root, opt), clean(opt.Path)
 		r.Size, r.Pieces, r.State = w.table.Size, len(w.table.Pieces), Fetching
 	}
 	if w.place == 0 {

@@ -34,6 +34,9 @@ func (r nameRules) check(entries []merkle.Entry) error {
 		if cut := strings.LastIndexByte(e.Path, '/'); cut >= 0 {
 			parent, name = e.Path[:cut], e.Path[cut+1:]
 		}
+		if e.Path == "" || e.Path[0] == '/' {
+			return unsafe(e.Path, "not below the root")
+		}
 		if entries[0].Type != merkle.Directory || !dirs[parent] {
 			return unsafe(e.Path, "its parent is no directory")
 		}

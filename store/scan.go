@@ -48,7 +48,7 @@ type node struct {
 	leaves []merkle.Leaf // of a file, in order
 	state  state         // of a file when all of it was hashed
 	reused bool          // leaves came from known
-	link   merkle.Link // set by build
+	link   merkle.Link   // set by build
 	open   opened
 
 	// The frame of the only leaf of a file that has a mode, which is in it; else nil.

@@ -21,28 +21,36 @@ func LoadTree(s Store, c cid.Cid) (*merkle.Tree, error) {
 			return nil, fmt.Errorf("tree of %v: %w", c, ErrDamaged)
 		}
 		for _, m := range missing {
-			block, err := treeBlock(s, m)
-			if err != nil {
+			if err := grow(s, t, m); err != nil {
 				return nil, fmt.Errorf("tree of %v: %w", c, err)
-			}
-			if err := t.Add(block); err != nil {
-				return nil, fmt.Errorf("tree of %v: block %v: %w", c, m, err)
 			}
 		}
 	}
 	return t, nil
 }
 
-// treeBlock reads a block that a tree wants; a root that is a raw leaf is a piece.
-func treeBlock(s Store, c cid.Cid) ([]byte, error) {
-	if c.Type() != cid.Raw {
-		return s.Block(c)
-	}
+// grow gives a tree a block that it wants. A root that is a raw leaf is a piece:
+// reading it proves it, so the tree need not keep it.
+func grow(s Store, t *merkle.Tree, c cid.Cid) error {
 	k, ok := merkle.KeyOf(c)
 	if !ok {
-		return nil, fmt.Errorf("block %v: %w", c, ErrNotFound)
+		return fmt.Errorf("block %v: %w", c, ErrNotFound)
 	}
-	return s.ReadPiece(context.Background(), k, nil)
+	if c.Type() == cid.Raw {
+		block, err := s.ReadPiece(context.Background(), k, nil)
+		if err != nil {
+			return err
+		}
+		return t.AddLeaf(merkle.Leaf{Key: k, CID: c, Payload: len(block), Size: len(block)})
+	}
+	block, err := s.Block(c)
+	if err != nil {
+		return err
+	}
+	if err := t.Add(block); err != nil {
+		return fmt.Errorf("block %v: %w", c, err)
+	}
+	return nil
 }
 
 // table is the piece table of a held root.
