@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/shoal-p2p/shoal/node"
 	"github.com/urfave/cli/v2"
@@ -15,7 +16,6 @@ func newApp(sh *shell) *cli.App {
 		Name:            "shoal",
 		Usage:           "distribute content by its ID, peers first, origin as the fail-safe",
 		UsageText:       "shoal [--dir DIR] [--json] [--log-level L] VERB ...",
-		Description:     appHelp,
 		HideHelpCommand: true,
 		HideVersion:     true,
 		// Addresses, URLs and headers may have commas.
@@ -26,16 +26,17 @@ func newApp(sh *shell) *cli.App {
 		OnUsageError:              onUsageError,
 		CustomAppHelpTemplate:     appTemplate,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "dir", Usage: "`DIR` for identity, index, kept pieces and socket (SHOAL_DIR)", DefaultText: "the user's data directory + /shoal"},
+			&cli.StringFlag{Name: "dir", Usage: "`DIR`: for identity, index, kept pieces and socket (SHOAL_DIR)", DefaultText: "the user's data directory + /shoal"},
 			&cli.BoolFlag{Name: "json", Usage: "data as JSON"},
 			optionFlag("log-level"),
+			cli.HelpFlag,
 		},
 		Before: func(c *cli.Context) error {
 			sh.json = c.Bool("json")
 			return nil
 		},
 		Action: func(c *cli.Context) error {
-			return &usageError{errors.New("what shall shoal do? Give a verb")}
+			return &usageError{errors.New("what shall shoal do? There is no verb")}
 		},
 		Commands: []*cli.Command{
 			nodeVerb(sh), shareVerb(sh), addVerb(sh), getVerb(sh), catVerb(sh), lsVerb(sh), findVerb(sh),
@@ -46,8 +47,9 @@ func newApp(sh *shell) *cli.App {
 		c.OnUsageError = onUsageError
 		c.HideHelpCommand = true
 		c.CustomHelpTemplate = verbTemplate
-		c.Description += "\n\n" + exitHelp
+		c.Description = flagHelp(c.Flags) + c.Description + "\n\n" + exitHelp
 	}
+	app.Description = flagHelp(app.Flags) + appHelp
 	return app
 }
 
@@ -74,7 +76,7 @@ func helpVerb(sh *shell) *cli.Command {
 // node.Load, which knows environment and config.toml too.
 func optionFlag(key string) cli.Flag {
 	for _, o := range node.Options() {
-		usage := fmt.Sprintf("`%s`: %s", o.Arg, o.Usage)
+		usage := "`" + o.Arg + "`: " + o.Usage
 		switch {
 		case o.Key != key:
 		case o.List:
@@ -121,18 +123,40 @@ USAGE: {{.UsageText}}
 VERBS:{{range .VisibleCommands}}
    {{printf "%-9s" .Name}}{{.Usage}}{{end}}
 
-GLOBAL FLAGS:{{range .VisibleFlags}}
-   {{.}}{{end}}
-
 {{.Description}}
 `
 
 const verbTemplate = `{{.Usage}}
 
 USAGE: {{.HelpName}}{{if .VisibleFlags}} [flags]{{end}}{{if .ArgsUsage}} {{.ArgsUsage}}{{end}}
-{{if .VisibleFlags}}
-FLAGS:{{range .VisibleFlags}}
-   {{.}}{{end}}
-{{end}}
+
 {{.Description}}
 `
+
+// flagHelp lists flags for a help text. The usage of a flag that takes a value
+// begins with what the value looks like: "`URL`: words".
+func flagHelp(flags []cli.Flag) string {
+	var b strings.Builder
+	for _, f := range flags {
+		doc, ok := f.(cli.DocGenerationFlag)
+		if !ok || f == cli.HelpFlag {
+			continue
+		}
+		name, usage := "--"+f.Names()[0], doc.GetUsage()
+		if len(f.Names()[0]) == 1 {
+			name = name[1:]
+		}
+		if doc.TakesValue() {
+			arg, words, _ := strings.Cut(usage, "`: ")
+			name, usage = name+" "+strings.TrimPrefix(arg, "`"), words
+			if text := doc.GetDefaultText(); text != "" {
+				usage += " (default: " + text + ")"
+			}
+		}
+		fmt.Fprintf(&b, "   %-22s %s\n", name, usage)
+	}
+	if b.Len() == 0 {
+		return ""
+	}
+	return "FLAGS:\n" + b.String() + "\n"
+}

@@ -10,7 +10,7 @@ import (
 
 func getVerb(sh *shell) *cli.Command {
 	flags := []cli.Flag{
-		&cli.StringFlag{Name: "o", Usage: "`PATH` of the result; it must not exist", DefaultText: "the content's name, else the CID"},
+		&cli.StringFlag{Name: "o", Usage: "`PATH`: of the result; it must not exist", DefaultText: "the content's name, else the CID"},
 		&cli.StringFlag{Name: "class", Usage: "`CLASS`: interactive (as fast as possible), background (waits for peers, yields) or economy (origin only for what nobody has)", DefaultText: "interactive"},
 		&cli.DurationFlag{Name: "origin-after", Usage: "`D`: leave peers so long before the origin is used", DefaultText: "as the class says"},
 		&cli.BoolFlag{Name: "seed", Usage: "stay and serve when done"},

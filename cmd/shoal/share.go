@@ -61,7 +61,8 @@ func runShare(c *cli.Context, sh *shell) (err error) {
 	if err := announceNode(c.Context, sh, s); err != nil {
 		return err
 	}
-	sh.say("ready; serving until interrupted (Ctrl-C)")
+	sh.say("serving until interrupted (Ctrl-C)")
+	sh.say("ready")
 	<-c.Context.Done()
 	sh.say("stopping")
 	return nil

@@ -10,7 +10,7 @@ import (
 func start(ctx context.Context, cfg node.Config) (node.API, error) {
 	n, err := node.Start(ctx, cfg)
 	if err != nil {
-		return nil, err
+		return nil, err // not n: a nil *Node in an API is not nil
 	}
 	return n, nil
 }

@@ -109,7 +109,9 @@ func statusLines(st node.Status, rootsOnly bool) []string {
 			swarm = "private: " + printable(st.Swarm.Name)
 		}
 		add("swarm         %s", swarm)
-		add("dht           %s, %s in the routing table", st.DHT.Mode, count(st.DHT.RoutingTable, "peer", "peers"))
+		if st.DHT.Mode != "" { // none without a network
+			add("dht           %s, %s in the routing table", st.DHT.Mode, count(st.DHT.RoutingTable, "peer", "peers"))
+		}
 		add("up            %v, %s of memory", (time.Duration(st.Uptime) * time.Second), size(st.RSS))
 		for _, p := range st.Peers {
 			add("peer of ours  %s  %s over %s, %.0f ms, received %s, sent %s", p.ID, p.Path, p.Transport, p.RTT, size(p.Received), size(p.Sent))
