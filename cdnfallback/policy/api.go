@@ -1,5 +1,7 @@
 package policy
 
+import "time"
+
 // Reason tells why origin bytes are spent.
 type Reason string
 
@@ -26,6 +28,29 @@ const (
 // Spend is one origin request: a run of pieces by number, and why.
 type Spend struct {
 	First  int
-	Count  int
+	Count  int // at least 1
 	Reason Reason
+}
+
+// Code tells why the origin is not used now, or that it is.
+type Code string
+
+// The codes.
+const (
+	Idle    Code = "idle"    // nothing is wanted
+	Using   Code = "using"   // a request is in flight or due now
+	Grace   Code = "grace"   // peers are given time until next
+	Backoff Code = "backoff" // the origin failed; next is the retry
+	Claimed Code = "claimed" // it is for another node to fetch what nobody has
+	Peers   Code = "peers"   // peers hold or deliver what is missing
+)
+
+// Config tunes a Policy. The zero value is an interactive fetch.
+type Config struct {
+	Class       Class
+	OriginAfter time.Duration // how long peers get before the origin; if zero interactive 0, background 30 s, economy until the first look, 1 s at most
+	Parallel    int           // origin requests in flight; if zero 2 (4 while an interactive fetch starts), background 1
+	RunBytes    int           // bytes of one request when peers are known; 8 MiB if zero
+	LongRun     int           // bytes of one request when nobody is known and the class is interactive; 64 MiB if zero
+	Target      float64       // bytes/s that are needed; if zero interactive measures itself against the best rate seen, others have no need
 }

@@ -1,58 +1,208 @@
 package policy
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"time"
 )
 
-// Config tunes a Policy. The zero value is an interactive fetch.
-type Config struct {
-	Class       Class
-	OriginAfter time.Duration // how long peers get before the origin; interactive 0, background 30 s, economy 1 s if zero
-	Parallel    int           // origin requests in flight; 2 if zero (4 while an interactive fetch starts)
-	RunBytes    int           // bytes of one request when peers are known; 8 MiB if zero
-	LongRun     int           // bytes of one request when nobody is known and the class is interactive; 64 MiB if zero
-	Target      float64       // bytes/s that are needed; 0: none (interactive measures itself against the best rate seen)
+// Policy decides when origin bytes may be spent. It is not safe for use by
+// several goroutines. Pieces that it does not know are ignored.
+type Policy struct {
+	cfg  Config
+	rng  *rand.Rand
+	self uint64 // hash of this node's key
+	now  time.Time
+
+	pieces  []piece
+	missing *set // wanted and not here
+	idle    *set // missing, not in flight at the origin, not asked of a peer
+	orphans *set // idle, held and claimed by nobody
+	size    int  // mean bytes of a piece
+	due     dues
+
+	peers     map[string]*rival
+	rivals    []uint64 // hashes of the peers that lack something; nil: make anew
+	fewest    int      // pieces here
+	providers int      // known in the last look
+	looked    time.Time
+	claims    claims
+
+	began    time.Time // first Want
+	jitter   time.Duration
+	byPeers  time.Time     // last verified byte from peers
+	sign     time.Time     // last sign that the swarm moves: a new holder or claim
+	fast     meter         // from peers, tau 2 s
+	slow     meter         // from peers, tau 20 s
+	best     float64       // best rate of peers
+	askTime  time.Duration // a piece takes at peers
+	askedAt  map[int]time.Time
+	shortage shortage
+	tokens   bucket
+
+	flights  []flight
+	origin   busy
+	told     float64 // rate of one request as the caller measured it
+	rtt      time.Duration
+	down     time.Time
+	failures int
+	retry    time.Time
+	runs     int   // requests that ended well
+	first    int64 // bytes spent by the rule start
+
+	changed bool
+	next    time.Time
 }
 
-// Policy decides when origin bytes may be spent.
-type Policy struct{}
+// piece is what the policy knows of one piece.
+type piece struct {
+	size                                 int32
+	holders                              int32
+	wanted, done, flying, asked, claimed bool
+}
 
-// New returns a policy for pieces of the given sizes; self is this node's key in the rendezvous with others.
-func New(cfg Config, sizes []int, self string, rng *rand.Rand) *Policy { return &Policy{} }
+// flight is an origin request.
+type flight struct{ first, count int }
 
-func (p *Policy) Want(now time.Time, piece int, deadline time.Time)              {}
-func (p *Policy) WantAll(now time.Time)                                          {}
-func (p *Policy) Forget(now time.Time, piece int)                                {}
-func (p *Policy) Done(now time.Time, piece int)                                  {}
-func (p *Policy) Lost(now time.Time, piece int)                                  {}
-func (p *Policy) OnPeer(now time.Time, peer string)                              {}
-func (p *Policy) OnGone(now time.Time, peer string)                              {}
-func (p *Policy) OnCount(now time.Time, peer string, pieces int)                 {}
-func (p *Policy) OnLooked(now time.Time, providers int)                          {}
-func (p *Policy) OnHolders(now time.Time, piece, n int)                          {}
-func (p *Policy) OnAsked(now time.Time, piece int, asked bool)                   {}
-func (p *Policy) OnClaim(now time.Time, peer string, piece int, until time.Time) {}
-func (p *Policy) OnBytes(now time.Time, n int64)                                 {}
-func (p *Policy) OnOrigin(now time.Time, first, count int, ok bool, bytes int64) {}
-func (p *Policy) OnOriginPiece(now time.Time, piece int)                         {}
-func (p *Policy) OnOriginRate(now time.Time, rate float64, rtt time.Duration)    {}
-func (p *Policy) OnOriginDown(now time.Time, until time.Time)                    {}
-func (p *Policy) Advance(now time.Time) []Spend                                  { return nil }
-func (p *Policy) Deadline() time.Time                                            { return time.Time{} }
+// rival is a peer of the root.
+type rival struct {
+	hash  uint64
+	count int // pieces it has
+	live  int // claims it has
+}
 
-// Why tells what the next origin request waits for, and until when if that is known.
-func (p *Policy) Why(now time.Time) (next time.Time, code Code) { return time.Time{}, "" }
+// New returns a policy for pieces of the given sizes in bytes; self is this
+// node's key, of the kind that OnPeer gets. Nothing is wanted at first.
+func New(cfg Config, sizes []int, self string, rng *rand.Rand) *Policy {
+	parallel := 2
+	if cfg.Class == Background {
+		cfg.OriginAfter = cmp.Or(cfg.OriginAfter, backgroundAfter)
+		parallel = 1
+	}
+	cfg.Parallel = cmp.Or(cfg.Parallel, parallel)
+	cfg.RunBytes = cmp.Or(cfg.RunBytes, defaultRun)
+	cfg.LongRun = cmp.Or(cfg.LongRun, defaultLong)
+	n := len(sizes)
+	p := &Policy{
+		cfg: cfg, rng: rng, self: hash(self),
+		pieces: make([]piece, n), missing: newSet(n), idle: newSet(n), orphans: newSet(n),
+		due:   dues{at: map[int]time.Time{}},
+		peers: map[string]*rival{}, claims: claims{until: map[int]claim{}},
+		fast: meter{tau: 2}, slow: meter{tau: 20}, askTime: firstAskTime, askedAt: map[int]time.Time{},
+		jitter: time.Duration(rng.Int64N(int64(coldJitter))),
+	}
+	total := 0
+	for i, size := range sizes {
+		p.pieces[i].size = int32(size)
+		total += size
+	}
+	p.size = max(1, total/max(1, n))
+	return p
+}
 
-// Code tells why the origin is not used now.
-type Code string
-
-// The codes.
 const (
-	Idle    Code = "idle"    // nothing is wanted
-	Using   Code = "using"   // a request is in flight or due now
-	Grace   Code = "grace"   // peers are given time until next
-	Backoff Code = "backoff" // the origin failed; next is the retry
-	Claimed Code = "claimed" // another node has said that it fetches what nobody has
-	Peers   Code = "peers"   // peers hold or deliver what is missing
+	backgroundAfter = 30 * time.Second
+	economyAfter    = time.Second
+	coldJitter      = 300 * time.Millisecond // of economy, so that a crowd does not start as one
+	defaultRun      = 8 << 20                // one request per 1 to 8 leaves: CDN friendly, and little to lose to a peer that comes
+	defaultLong     = 64 << 20
+	firstAskTime    = 300 * time.Millisecond // what peers are expected to take for a piece until they showed
 )
+
+// Want asks for a piece, by deadline if that is not zero. Calling it again
+// changes the deadline.
+func (p *Policy) Want(now time.Time, piece int, deadline time.Time) {
+	if !p.valid(piece) {
+		return
+	}
+	p.clock(now)
+	p.begin()
+	p.pieces[piece].wanted = true
+	if !p.pieces[piece].done {
+		p.due.set(piece, deadline)
+	}
+	p.refresh(piece)
+	p.changed = true
+}
+
+// WantAll asks for every piece. Deadlines stay.
+func (p *Policy) WantAll(now time.Time) {
+	p.clock(now)
+	p.begin()
+	for i := range p.pieces {
+		p.pieces[i].wanted = true
+		p.refresh(i)
+	}
+	p.changed = true
+}
+
+// Forget takes Want back. Requests in flight go on.
+func (p *Policy) Forget(now time.Time, piece int) {
+	if !p.valid(piece) {
+		return
+	}
+	p.clock(now)
+	p.pieces[piece].wanted = false
+	p.due.set(piece, time.Time{})
+	p.refresh(piece)
+}
+
+// Done tells that a piece is verified and here, whatever its source.
+func (p *Policy) Done(now time.Time, piece int) {
+	if !p.valid(piece) || p.pieces[piece].done {
+		return
+	}
+	p.clock(now)
+	p.pieces[piece].done = true
+	p.pieces[piece].flying = false
+	p.fewest++
+	if asked, ok := p.askedAt[piece]; ok {
+		p.askTime += (p.now.Sub(asked) - p.askTime) / 8
+	}
+	p.due.set(piece, time.Time{})
+	p.refresh(piece)
+}
+
+// Lost tells that a piece is no longer here.
+func (p *Policy) Lost(now time.Time, piece int) {
+	if !p.valid(piece) || !p.pieces[piece].done {
+		return
+	}
+	p.clock(now)
+	p.pieces[piece].done = false
+	p.fewest--
+	p.refresh(piece)
+	p.changed = true
+}
+
+// Deadline is when Advance has to be called again if no event comes before;
+// zero: only an event can change what it would say.
+func (p *Policy) Deadline() time.Time { return p.next }
+
+func (p *Policy) valid(piece int) bool { return piece >= 0 && piece < len(p.pieces) }
+
+func (p *Policy) clock(now time.Time) {
+	if now.After(p.now) {
+		p.now = now
+	}
+}
+
+// begin starts the clocks that run from the first Want on.
+func (p *Policy) begin() {
+	if p.began.IsZero() {
+		p.began, p.byPeers, p.sign = p.now, p.now, p.now
+		p.fast.pass(p.now)
+		p.slow.pass(p.now)
+	}
+}
+
+// refresh derives the sets a piece is in from its state.
+// Invariant: orphans is part of idle, and idle of missing. See FuzzPolicy.
+func (p *Policy) refresh(i int) {
+	pc := &p.pieces[i]
+	missing := pc.wanted && !pc.done
+	idle := missing && !pc.flying && !pc.asked
+	p.missing.put(i, missing)
+	p.idle.put(i, idle)
+	p.orphans.put(i, idle && pc.holders == 0 && !pc.claimed)
+}

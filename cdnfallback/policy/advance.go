@@ -1,0 +1,164 @@
+package policy
+
+import (
+	"time"
+)
+
+const (
+	startBytes = 8 << 20                // of the rule start; more only while nobody is known
+	knownWait  = 500 * time.Millisecond // peers that are known get this before an interactive fetch starts at the origin
+	tick       = 250 * time.Millisecond // how often rules that depend on time are asked
+	firstRun   = 2 << 20                // of a fetch with nobody known; doubles with each request that ends well
+	tailPieces = 2
+	tailCrowd  = 20 // peers that a background fetch must be behind of
+	deadlines  = 32 // earliest deadlines looked at
+)
+
+// Advance returns the requests to start now. Without an event and before
+// Deadline, a second call returns nothing.
+func (p *Policy) Advance(now time.Time) []Spend {
+	p.clock(now)
+	p.expire()
+	if !p.changed && (p.next.IsZero() || p.now.Before(p.next)) {
+		return nil
+	}
+	p.changed, p.next = false, time.Time{}
+	if p.missing.len == 0 {
+		return nil
+	}
+	p.measure()
+	if !p.mayAsk() {
+		return nil
+	}
+	p.wakeAt(p.now.Add(tick))
+	var spends []Spend
+	for _, rule := range []func() (Spend, bool){p.start, p.inject, p.hurry, p.stall, p.deficit, p.tail} {
+		for {
+			s, ok := rule()
+			if !ok {
+				break
+			}
+			p.take(s)
+			spends = append(spends, s)
+		}
+	}
+	return spends
+}
+
+// measure keeps the rates up to date.
+func (p *Policy) measure() {
+	short, long := p.fast.rate(p.now), p.slow.rate(p.now)
+	if p.now.Sub(p.began) >= window {
+		p.best = max(p.best, short)
+	}
+	windows := 3
+	if p.cfg.Class != Interactive {
+		windows = 10
+	}
+	p.shortage.test(p.now, short, long, p.need(), windows)
+	p.tokens.fill(p.now, 1.1*p.need()-short)
+}
+
+// mayAsk reports whether an origin can and may be asked at all.
+func (p *Policy) mayAsk() bool {
+	for _, until := range []time.Time{p.graceEnd(), p.down, p.retry} {
+		if p.now.Before(until) {
+			p.wakeAt(until)
+			return false
+		}
+	}
+	return true
+}
+
+// graceEnd is until when peers have the download to themselves.
+func (p *Policy) graceEnd() time.Time {
+	after := p.cfg.OriginAfter
+	if after == 0 && p.cfg.Class == Economy {
+		after = economyAfter
+		if !p.looked.IsZero() {
+			after = min(after, p.looked.Sub(p.began))
+		}
+		after += p.jitter
+	}
+	return p.began.Add(after)
+}
+
+// take notes a request that is about to start.
+func (p *Policy) take(s Spend) {
+	bytes := int64(0)
+	for i := s.First; i < s.First+s.Count; i++ {
+		p.pieces[i].flying = true
+		bytes += int64(p.pieces[i].size)
+		p.refresh(i)
+	}
+	p.flights = append(p.flights, flight{s.First, s.Count})
+	p.origin.run(p.now, true)
+	if s.Reason == Start {
+		p.first += bytes
+	}
+	if s.Reason == Deficit {
+		p.tokens.spend(bytes)
+	}
+}
+
+// slots is how many requests may start. A fetch that begins, or knows nobody,
+// has twice as many: a single flow needs several round trips to get up to speed.
+func (p *Policy) slots() int {
+	n := p.cfg.Parallel
+	if p.cfg.Class == Interactive && (p.alone() || p.first == 0) {
+		n *= 2
+	}
+	return n - len(p.flights)
+}
+
+// alone reports whether nobody is known who could have a piece.
+func (p *Policy) alone() bool { return len(p.peers) == 0 && p.providers == 0 }
+
+// wakeAt makes Deadline not later than at.
+func (p *Policy) wakeAt(at time.Time) {
+	if at.After(p.now) && (p.next.IsZero() || at.Before(p.next)) {
+		p.next = at
+	}
+}
+
+// need is the rate in bytes/s below which peers deliver too little; 0: none.
+// An interactive fetch needs 0.7 of the best that origin or peers have shown:
+// above that the origin would add little.
+func (p *Policy) need() float64 {
+	if p.cfg.Class != Interactive {
+		return p.cfg.Target
+	}
+	return max(p.cfg.Target, 0.7*max(p.originRate(), p.best))
+}
+
+// originRate is what the origin delivers over all requests, 0 if unknown.
+func (p *Policy) originRate() float64 {
+	if p.origin.time > 0 && p.origin.bytes > 0 {
+		return max(p.origin.rate(), p.told)
+	}
+	return p.told
+}
+
+// fetchTime is how long the origin is expected to take for n bytes.
+func (p *Policy) fetchTime(n int) time.Duration {
+	rate := p.originRate()
+	if rate == 0 {
+		rate = 4 << 20
+	}
+	return p.rtt + time.Duration(1.2*float64(n)/rate*float64(time.Second))
+}
+
+// bucket is a token bucket in bytes. It holds what one request takes.
+type bucket struct {
+	bytes float64
+	last  time.Time
+}
+
+func (b *bucket) fill(now time.Time, rate float64) {
+	if !b.last.IsZero() && rate > 0 {
+		b.bytes = min(b.bytes+rate*now.Sub(b.last).Seconds(), defaultRun)
+	}
+	b.last = now
+}
+
+func (b *bucket) spend(n int64) { b.bytes -= float64(n) }

@@ -1,0 +1,205 @@
+package policy
+
+import (
+	"math"
+	"time"
+)
+
+// start: an interactive fetch begins at the origin, at once if nobody is known,
+// else if peers have not delivered anything in half a second.
+func (p *Policy) start() (Spend, bool) {
+	if p.cfg.Class != Interactive || p.slots() <= 0 || p.first >= startBytes {
+		return Spend{}, false
+	}
+	if p.alone() {
+		return p.run(p.orphans, Start, p.longRun(), nil)
+	}
+	if p.fast.bytes > 0 || p.first > 0 {
+		return Spend{}, false
+	}
+	if at := p.graceEnd().Add(knownWait); p.now.Before(at) {
+		p.wakeAt(at)
+		return Spend{}, false
+	}
+	return p.run(p.idle, Start, firstRun, nil)
+}
+
+// inject: what nobody has and nobody has claimed, where it falls to this node.
+func (p *Policy) inject() (Spend, bool) {
+	if p.slots() <= 0 {
+		return Spend{}, false
+	}
+	if p.alone() && p.cfg.Class == Interactive {
+		return p.run(p.orphans, Inject, p.longRun(), nil)
+	}
+	return p.run(p.orphans, Inject, p.cfg.RunBytes, p.eligible)
+}
+
+// longRun is the bytes of a request of a fetch that nobody else can help. It
+// doubles with each success, so that a peer that is found in the first second
+// still has something to give, and ends short enough for all requests to end
+// together.
+func (p *Policy) longRun() int {
+	long := min(p.cfg.LongRun, firstRun<<min(p.runs, 10))
+	share := p.missing.len / (4 * p.cfg.Parallel) * p.size
+	return max(min(long, share), firstRun)
+}
+
+// hurry: a reader needs a piece before peers are likely to bring it, and the
+// origin would bring it sooner. Two requests more than usual may be in flight.
+func (p *Policy) hurry() (Spend, bool) {
+	if p.cfg.Class == Economy || p.slots() <= -2 || len(p.due.at) == 0 {
+		return Spend{}, false
+	}
+	fetch := p.fetchTime(p.size)
+	soon := p.now.Add(fetch + fetch/2) // with two deviations, of which a quarter of the time is a guess
+	for _, e := range p.due.earliest(deadlines) {
+		if e.at.After(soon) {
+			p.wakeAt(e.at.Add(-fetch - fetch/2))
+			return Spend{}, false
+		}
+		eta := p.peerETA(e.piece)
+		if p.pieces[e.piece].flying || !eta.After(e.at) || !eta.After(p.now.Add(fetch)) {
+			continue
+		}
+		return Spend{First: e.piece, Count: 1, Reason: Due}, true
+	}
+	return Spend{}, false
+}
+
+// peerETA is when peers will likely have delivered a piece: usual for one that
+// is asked, half as long again for one that is not, never for one that nobody
+// has or that is long overdue.
+func (p *Policy) peerETA(i int) time.Time {
+	pc := &p.pieces[i]
+	never := p.now.Add(time.Hour)
+	if at, asked := p.askedAt[i]; asked {
+		if p.now.Sub(at) > 2*p.askTime {
+			return never
+		}
+		return at.Add(p.askTime)
+	}
+	if pc.holders == 0 {
+		return never
+	}
+	return p.now.Add(p.askTime + p.askTime/2)
+}
+
+// stall: nothing verified comes from peers, and nothing new appears in view: if
+// all wait for a copy to spread, patience is right. One request, then test again.
+func (p *Policy) stall() (Spend, bool) {
+	if len(p.flights) > 0 {
+		return Spend{}, false
+	}
+	at := p.stallAt()
+	if p.now.Before(at) {
+		p.wakeAt(at)
+		return Spend{}, false
+	}
+	return p.any(Stall, p.cfg.RunBytes)
+}
+
+// stallAt is when the silence of peers is a stall.
+func (p *Policy) stallAt() time.Time {
+	soft, hard := 2*time.Second, 15*time.Second
+	switch p.cfg.Class {
+	case Background:
+		soft, hard = 30*time.Second, 2*time.Minute
+	case Economy:
+		soft, hard = time.Minute, 5*time.Minute
+	}
+	last := p.byPeers
+	if end := p.graceEnd(); end.After(last) {
+		last = end
+	}
+	quiet := last
+	if p.sign.After(quiet) {
+		quiet = p.sign
+	}
+	at := quiet.Add(soft)
+	if worst := last.Add(hard); worst.Before(at) {
+		at = worst
+	}
+	return at
+}
+
+// deficit: peers deliver less than is needed for several seconds on end. An
+// interactive fetch fills its slots; others take what a token bucket gives.
+func (p *Policy) deficit() (Spend, bool) {
+	if p.cfg.Class == Economy || p.slots() <= 0 {
+		return Spend{}, false
+	}
+	if p.probe() {
+		return p.run(p.idle, Deficit, firstRun, nil)
+	}
+	if !p.shortage.on || p.cfg.Class == Background && p.tokens.bytes <= 0 {
+		return Spend{}, false
+	}
+	return p.run(p.idle, Deficit, p.cfg.RunBytes, nil)
+}
+
+const (
+	fineRate  = 8 << 20 // bytes/s of peers that nobody improves on without need: most home lines
+	probeWait = 3 * time.Second
+	probeLeft = 10 // seconds that peers would still take
+)
+
+// probe reports whether an interactive fetch from slow peers should find out
+// what the origin can do. It does so once.
+func (p *Policy) probe() bool {
+	if p.cfg.Class != Interactive || p.originRate() > 0 || len(p.flights) > 0 || p.now.Sub(p.graceEnd()) < probeWait {
+		return false
+	}
+	rate := p.slow.rate(p.now)
+	return rate < fineRate && float64(p.missing.len*p.size) > probeLeft*rate
+}
+
+// tail: at most two pieces are left and the origin would be much sooner. In a
+// crowd only the slowest may do this, or each download would cost two pieces.
+func (p *Policy) tail() (Spend, bool) {
+	if p.missing.len > tailPieces || p.cfg.Class == Economy || len(p.flights) > 0 {
+		return Spend{}, false
+	}
+	if p.cfg.Class == Background && !p.slowest() {
+		return Spend{}, false
+	}
+	left := p.missing.len * p.size
+	peers := math.Inf(1)
+	if rate := p.fast.rate(p.now); rate > 0 {
+		peers = float64(left) / rate
+	}
+	if peers <= max(1, 1.5*p.fetchTime(left).Seconds()) || p.now.Sub(p.byPeers) < tailQuiet {
+		return Spend{}, false
+	}
+	return p.any(Tail, p.cfg.RunBytes)
+}
+
+// tailQuiet is how long peers must have delivered nothing: pieces come in one
+// go, so the last two are half done when the one before arrives.
+const tailQuiet = time.Second
+
+// slowest reports whether this node has the fewest pieces of a crowd.
+func (p *Policy) slowest() bool {
+	if len(p.peers) < tailCrowd {
+		return false
+	}
+	for _, r := range p.peers {
+		if r.count < p.fewest {
+			return false
+		}
+	}
+	return true
+}
+
+// any takes a run that is not asked of peers, if there is one, else one that is.
+func (p *Policy) any(why Reason, bytes int) (Spend, bool) {
+	if s, ok := p.run(p.idle, why, bytes, nil); ok {
+		return s, true
+	}
+	for i := p.missing.next(0); i >= 0; i = p.missing.next(i + 1) {
+		if !p.pieces[i].flying {
+			return Spend{First: i, Count: 1, Reason: why}, true
+		}
+	}
+	return Spend{}, false
+}
