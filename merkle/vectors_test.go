@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"sort"
 	"strings"
 	"testing"
 )
@@ -42,6 +43,7 @@ func (g *generator) fill(b []byte) []byte {
 type built struct {
 	Link
 	blocks []Block
+	leaves []Leaf
 }
 
 // build makes c as a user of the package would.
@@ -59,23 +61,25 @@ func build(t testing.TB, p Profile, c content) built {
 			f.Add(leaf)
 		}
 		l, blocks := f.Finish(c.Mode)
-		return built{l, blocks}
+		return built{l, blocks, []Leaf{leaf}}
 	case c.Symlink != "":
 		l, b := p.Symlink(c.Symlink)
-		return built{l, []Block{b}}
+		return built{l, []Block{b}, nil}
 	}
 	var entries []DirEntry
 	var below []Block
+	var leaves []Leaf
 	for name, child := range children(t, c) {
 		b := build(t, p, child)
 		entries = append(entries, DirEntry{name, b.Link})
 		below = append(below, b.blocks...)
+		leaves = append(leaves, b.leaves...)
 	}
 	l, blocks, err := p.Directory(entries, c.Mode)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return built{l, append(blocks, below...)}
+	return built{l, append(blocks, below...), leaves}
 }
 
 func children(t testing.TB, c content) map[string]content {
@@ -99,19 +103,22 @@ func children(t testing.TB, c content) map[string]content {
 // buildFile makes a file of size bytes, which fill gives in order.
 func buildFile(p Profile, mode uint32, size int64, fill func([]byte)) built {
 	f, buf := p.NewFile(), make([]byte, min(size, int64(p.LeafSize())))
-	if size <= int64(p.LeafSize()) {
-		fill(buf)
-		f.Add(p.SoleLeaf(buf, mode))
-		size = 0
-	}
-	for size > 0 {
-		b := buf[:min(size, int64(len(buf)))]
+	var leaves []Leaf
+	for left := size; left > 0 || len(leaves) == 0; left -= int64(len(buf)) {
+		b := buf[:min(left, int64(len(buf)))]
 		fill(b)
-		f.Add(p.Leaf(b))
-		size -= int64(len(b))
+		leaf := p.Leaf(b)
+		if size <= int64(p.LeafSize()) {
+			leaf = p.SoleLeaf(b, mode)
+		}
+		f.Add(leaf)
+		leaves = append(leaves, leaf)
+		if len(buf) == 0 {
+			break
+		}
 	}
 	l, blocks := f.Finish(mode)
-	return built{l, blocks}
+	return built{l, blocks, leaves}
 }
 
 func readJSON(t testing.TB, name string, v any) {
@@ -125,23 +132,39 @@ func readJSON(t testing.TB, name string, v any) {
 	}
 }
 
-// TestVectors holds the builders to ipfs-unixfs-importer.
+type vector struct {
+	Profile string
+	Name    string
+	Content content
+	CID     string
+	Tsize   uint64
+}
+
+// vectors are those of both files. Kubo's library made boxo.json.
+func vectors(t testing.TB) (all []vector) {
+	t.Helper()
+	for _, file := range []string{"vectors.json", "boxo.json"} {
+		var v []vector
+		readJSON(t, file, &v)
+		all = append(all, v...)
+	}
+	return all
+}
+
+// skipLarge leaves large vectors out of short runs.
+func (v vector) skipLarge(t *testing.T) {
+	if testing.Short() && (v.Content.Leaves > 100000 || v.Content.Size != nil && *v.Content.Size > 64<<20) {
+		t.Skip("large")
+	}
+}
+
+// TestVectors holds the builders to ipfs-unixfs-importer and to boxo.
 func TestVectors(t *testing.T) {
 	t.Parallel()
-	var vectors []struct {
-		Profile string
-		Name    string
-		Content content
-		CID     string
-		Tsize   uint64
-	}
-	readJSON(t, "vectors.json", &vectors)
-	for _, v := range vectors {
+	for _, v := range vectors(t) {
 		t.Run(v.Profile+"/"+strings.ReplaceAll(v.Name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
-			if testing.Short() && (v.Content.Leaves > 100000 || v.Content.Size != nil && *v.Content.Size > 64<<20) {
-				t.Skip("large")
-			}
+			v.skipLarge(t)
 			p, err := ProfileByName(v.Profile)
 			if err != nil {
 				t.Fatal(err)
@@ -153,6 +176,143 @@ func TestVectors(t *testing.T) {
 			if got.Tsize != v.Tsize {
 				t.Errorf("Tsize %d, want %d", got.Tsize, v.Tsize)
 			}
+			readBack(t, p, v.Content, got)
 		})
 	}
+}
+
+// readBack reads what was built as a node would that added it, and holds the
+// table to the content.
+func readBack(t *testing.T, p Profile, c content, b built) {
+	t.Helper()
+	tree, err := NewTree(b.CID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	feed(t, tree, b)
+	table, err := tree.Table()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if table.Size != b.Size && b.Size != 0 {
+		t.Errorf("size %d, want %d", table.Size, b.Size)
+	}
+	sameEntries(t, table, p, c, "", map[string]bool{})
+	checkTable(t, table)
+	again, err := NewTree(b.CID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, block := range tree.Blocks() {
+		if err := again.Add(block.Data); err != nil {
+			t.Fatalf("blocks are not in an order that a tree takes: %v", err)
+		}
+	}
+}
+
+// feed gives a tree what was built, in the order it asks.
+func feed(t testing.TB, tree *Tree, b built) {
+	t.Helper()
+	blocks, leaves := map[Key][]byte{}, map[Key]Leaf{}
+	for _, block := range b.blocks {
+		k, _ := KeyOf(block.CID)
+		blocks[k] = block.Data
+	}
+	for _, l := range b.leaves {
+		leaves[l.Key] = l
+	}
+	for !tree.Complete() {
+		for _, want := range tree.Missing(0) {
+			k, _ := KeyOf(want)
+			err := ErrNoEntry
+			if data, ok := blocks[k]; ok {
+				err = tree.Add(data)
+			} else if l, ok := leaves[k]; ok {
+				err = tree.AddLeaf(l)
+			}
+			if err != nil {
+				t.Fatalf("%s: %v", want, err)
+			}
+		}
+	}
+}
+
+// sameEntries holds a table's entries to a description.
+func sameEntries(t *testing.T, table *Table, p Profile, c content, path string, seen map[string]bool) {
+	t.Helper()
+	i, ok := table.Lookup(path)
+	if !ok {
+		t.Fatalf("no entry %q", path)
+	}
+	e := table.Entries[i]
+	seen[path] = true
+	typ, size := File, int64(c.Leaves)
+	switch {
+	case c.Text != nil:
+		size = int64(len(*c.Text))
+	case c.Size != nil:
+		size = *c.Size
+	case c.Symlink != "":
+		typ = Symlink
+	case c.Dir != nil || c.Many > 0:
+		typ, size = Directory, e.Size
+		for name, child := range children(t, c) {
+			sameEntries(t, table, p, child, strings.TrimPrefix(path+"/"+name, "/"), seen)
+		}
+	}
+	if e.Type != typ || e.Size != size || e.Mode != c.Mode || e.Target != c.Symlink || e.Path != path {
+		t.Errorf("entry %+v, want type %d, size %d, mode %o, target %q", e, typ, size, c.Mode, c.Symlink)
+	}
+	if path == "" && len(seen) != len(table.Entries) {
+		t.Errorf("%d entries, want %d", len(table.Entries), len(seen))
+	}
+}
+
+// checkTable holds a table to what its types promise.
+func checkTable(t *testing.T, table *Table) {
+	t.Helper()
+	seen, places := 0, 0
+	for i, e := range table.Entries {
+		off := int64(0)
+		for j, s := range e.Spans {
+			if s.Offset != off {
+				t.Fatalf("%q: span %d at %d, want %d", e.Path, j, s.Offset, off)
+			}
+			off += int64(len(s.Inline))
+			if s.Piece >= 0 {
+				places++
+				if s.Piece > seen {
+					t.Fatalf("%q: piece %d before %d", e.Path, s.Piece, seen)
+				}
+				seen = max(seen, s.Piece+1)
+				off += int64(table.Pieces[s.Piece].Payload)
+				if !contains(table.Places(s.Piece), Place{i, s.Offset}) {
+					t.Fatalf("%q: span %d is no place of piece %d", e.Path, j, s.Piece)
+				}
+			}
+			if got := table.PieceAt(i, s.Offset); got != j {
+				t.Fatalf("%q: PieceAt(%d) = %d, want %d", e.Path, s.Offset, got, j)
+			}
+			if got := table.PieceAt(i, off-1); got != j {
+				t.Fatalf("%q: PieceAt(%d) = %d, want %d", e.Path, off-1, got, j)
+			}
+		}
+		if e.Type == File && off != e.Size || table.PieceAt(i, e.Size) != -1 || table.PieceAt(i, -1) != -1 {
+			t.Fatalf("%q: spans end at %d, size %d", e.Path, off, e.Size)
+		}
+	}
+	for p := range table.Pieces {
+		places -= len(table.Places(p))
+	}
+	if seen != len(table.Pieces) || places != 0 {
+		t.Fatalf("%d pieces of which %d have a place, %d places too few", len(table.Pieces), seen, places)
+	}
+}
+
+// contains is a binary search: places are in order.
+func contains(places []Place, p Place) bool {
+	i := sort.Search(len(places), func(i int) bool {
+		return places[i].Entry > p.Entry || places[i].Entry == p.Entry && places[i].Offset >= p.Offset
+	})
+	return i < len(places) && places[i] == p
 }

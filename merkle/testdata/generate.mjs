@@ -109,7 +109,7 @@ for (const [profile, { leaf, width }] of Object.entries(profiles)) {
   await vector(profile, 'above the threshold', { many: many + 1, prefix, digits, each: 'x' })
   await vector(profile, 'just above the threshold', { many, prefix, digits, each: 'x', last: width === 1024 ? '0123456789'.repeat(7) : 'z' })
 }
-if (!quick) writeFileSync('vectors.json', JSON.stringify(vectors, null, 1) + '\n')
+if (!quick) writeFileSync('vectors.json', '[\n' + vectors.map(v => JSON.stringify(v)).join(',\n') + '\n]\n')
 
 // Trees of other shapes than the profiles', with all their blocks.
 const varint = n => { const b = []; for (; n > 127; n = Math.floor(n / 128)) b.push((n & 127) | 128); b.push(n); return Uint8Array.from(b) }
