@@ -167,6 +167,12 @@ func (t *target) size(f *os.File, size int64) error {
 func resumeTarget(table *merkle.Table, p placeRec, layer fileLayer) (*target, bool, error) {
 	t := &target{table: table, final: p.Target, partial: p.Base, perm: os.FileMode(p.Perm), first: p.First, layer: layer}
 	made := func(path string) bool {
+		// The kind is compared too: a file system gives the inode of what was
+		// deleted to what is made next, which may be a link.
+		fi, err := os.Lstat(path)
+		if err != nil || !fi.Mode().IsRegular() && !fi.IsDir() || fi.IsDir() != (t.kind() == merkle.Directory) {
+			return false
+		}
 		s, err := stateAt(path)
 		t.made = s
 		return err == nil && s.Dev == p.Dev && s.Ino == p.Ino
