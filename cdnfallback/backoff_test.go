@@ -33,6 +33,9 @@ func TestBackoffDoubles(t *testing.T) {
 	for range 100 {
 		now = b.OnFailure(now, merkle.ErrMismatch, rng)
 	}
+	if b.Failures() != 32 {
+		t.Errorf("%d failures are counted, want no more than 32", b.Failures())
+	}
 	b.OnSuccess()
 	if b != (Backoff{}) {
 		t.Errorf("got %+v after a success", b)

@@ -2,7 +2,6 @@ package cdnfallback
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -113,15 +112,11 @@ func classify(err error) error {
 		cert   *tls.CertificateVerificationError
 		record tls.RecordHeaderError
 		alert  tls.AlertError
-		host   x509.HostnameError
-		issuer x509.UnknownAuthorityError
-		valid  x509.CertificateInvalidError
 	)
 	switch {
 	case errors.Is(err, ErrPrivate):
 		return ErrPrivate
 	case errors.As(err, &cert), errors.As(err, &record), errors.As(err, &alert),
-		errors.As(err, &host), errors.As(err, &issuer), errors.As(err, &valid),
 		strings.Contains(err.Error(), "tls: "), // handshake faults have no type of their own
 		strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		return ErrTLS

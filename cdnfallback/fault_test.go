@@ -3,9 +3,12 @@ package cdnfallback
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -89,6 +92,7 @@ var rangeFaults = map[string]struct {
 	"whole file is shorter":    {fault: origintest.Fault{NoRange: true, Length: -5}, span: asked{fileSize - 10, 10}, kind: ErrWrongLength},
 	"other total":              {fault: origintest.Fault{Length: 1}, span: part, want: known, kind: ErrWrongLength},
 	"other first":              {fault: origintest.Fault{ContentRange: "bytes 1-1000/3145728"}, span: head, want: known, kind: ErrRange},
+	"earlier first":            {fault: origintest.Fault{ContentRange: "bytes 0-1000/3145728"}, span: asked{1, 1000}, want: known, kind: ErrRange},
 	"other last":               {fault: origintest.Fault{ContentRange: "bytes 0-1000/3145728"}, span: head, want: known, kind: ErrRange},
 	"unsatisfied form":         {fault: origintest.Fault{ContentRange: "bytes */3145728"}, span: head, want: known, kind: ErrRange},
 	"Content-Range unreadable": {fault: origintest.Fault{ContentRange: "pages 1-2/3"}, span: head, want: known, kind: ErrRange},
@@ -134,8 +138,8 @@ func TestRangeFaults(t *testing.T) {
 			if !errors.Is(err, tt.kind) {
 				t.Fatalf("got %v, want %v", err, tt.kind)
 			}
-			if e, ok := errors.AsType[*Error](err); !ok || e.Origin != o.Host() {
-				t.Fatalf("got %#v, want an Error of %s", err, o.Host())
+			if e, ok := errors.AsType[*Error](err); !ok || e.Origin != o.Host() || e.Kind != tt.kind {
+				t.Fatalf("got %#v, want an Error of %s, %v", err, o.Host(), tt.kind)
 			}
 			if int64(len(got)) > tt.span.n {
 				t.Fatalf("%d bytes came, %d were asked for", len(got), tt.span.n)
@@ -250,5 +254,59 @@ func TestRetryAfter(t *testing.T) {
 	e, ok := errors.AsType[*Error](err)
 	if !ok || e.RetryAfter != 7*time.Second || e.Status != 429 {
 		t.Fatalf("got %#v", err)
+	}
+}
+
+// The length of a part has to be the one its Content-Range says.
+func TestPartOfAnotherLength(t *testing.T) {
+	t.Parallel()
+	for _, length := range []string{"4", "6"} {
+		o := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Range", "bytes 5-9/100")
+			w.Header().Set("Content-Length", length)
+			w.WriteHeader(http.StatusPartialContent)
+			io.WriteString(w, "567890"[:length[0]-'0'])
+		}), "/f")
+		b, err := o.Range(t.Context(), "", 5, 5, Validator{Size: 100})
+		if !errors.Is(err, ErrWrongLength) {
+			t.Errorf("length %s: got %v, %v", length, b, err)
+		}
+	}
+}
+
+// If-Range carries what the origin gave: a strong ETag, else the date.
+func TestIfRange(t *testing.T) {
+	t.Parallel()
+	const date = "Fri, 02 Jan 2026 03:04:05 GMT"
+	for want, v := range map[string]Validator{
+		`"0-10"`: {ETag: `"0-10"`, Modified: date},
+		date:     {ETag: `W/"0-10"`, Modified: date},
+		"":       {ETag: `W/"0-10"`},
+	} {
+		site := origintest.New()
+		site.Text("/f", "0123456789")
+		o := serve(t, site, "/f")
+		if _, err := read(t.Context(), o, "", 5, 5, v); err != nil {
+			t.Errorf("%+v: %v", v, err)
+		}
+		if got := site.Requests()[0].Header.Get("If-Range"); got != want {
+			t.Errorf("%+v: got If-Range %q, want %q", v, got, want)
+		}
+	}
+}
+
+func TestClassify(t *testing.T) {
+	t.Parallel()
+	for want, all := range map[error][]error{
+		ErrPrivate:     {&net.OpError{Op: "dial", Err: &privateError{}}},
+		ErrTLS:         {&tls.CertificateVerificationError{Err: io.EOF}, tls.RecordHeaderError{}, tls.AlertError(40), errors.New("remote error: tls: x")},
+		ErrServer:      {errors.New("net/http: malformed HTTP response"), errors.New("net/http: server response headers exceeded 1 bytes")},
+		ErrUnreachable: {io.EOF, &net.DNSError{}, &net.OpError{Op: "dial", Err: io.EOF}},
+	} {
+		for _, err := range all {
+			if got := classify(fmt.Errorf("get: %w", err)); got != want {
+				t.Errorf("%v: got %v, want %v", err, got, want)
+			}
+		}
 	}
 }

@@ -39,7 +39,12 @@ func (o *Origin) Range(ctx context.Context, path string, off, n int64, want Vali
 	if err != nil {
 		return nil, err
 	}
-	b, err := o.ranged(r, h, off, n, want)
+	var b *Body
+	if path == "" && isDirectory(o, r) {
+		err = o.fault(ErrDirectory, "%s redirects to itself with a slash; give the URL of the file", display(o.base))
+	} else {
+		b, err = o.ranged(r, h, off, n, want)
+	}
 	if err != nil {
 		r.close()
 		o.log.Debug("origin answer refused", "source", o.host, "err", err)
@@ -56,9 +61,6 @@ func setIfRange(h http.Header, want Validator) {
 
 // ranged checks an answer against the request of h and makes its Body.
 func (o *Origin) ranged(r *response, h http.Header, off, n int64, want Validator) (*Body, error) {
-	if isDirectory(o, r) {
-		return nil, o.fault(ErrDirectory, "%s redirects to itself with a slash; give the URL of the file", display(o.base))
-	}
 	if r.StatusCode == http.StatusPartialContent {
 		return o.partial(r, h, off, n, want)
 	}

@@ -140,6 +140,17 @@ func TestTooManyRedirects(t *testing.T) {
 	}
 }
 
+func TestRedirectCircle(t *testing.T) {
+	t.Parallel()
+	site := origintest.New()
+	site.SetFault(origintest.Fault{Redirect: "/f"})
+	o := serve(t, site, "/start")
+	_, err := read(t.Context(), o, "", 0, 1, Validator{})
+	if !errors.Is(err, ErrRedirect) || !strings.Contains(err.Error(), "in a circle, back to "+strings.TrimSuffix(o.String(), "/start")+"/f") || len(site.Requests()) != 2 {
+		t.Fatalf("got %v after %d requests", err, len(site.Requests()))
+	}
+}
+
 func TestRedirectFromHTTPSToHTTP(t *testing.T) {
 	t.Parallel()
 	plain := httptest.NewServer(http.NotFoundHandler())
