@@ -12,7 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// Limits of the Cache: its file stays below 3 MB.
+// Limits of the Cache: its file stays below 6 MB.
 const (
 	maxCacheRoots     = 1000
 	maxCachePerRoot   = 16
@@ -170,7 +170,7 @@ func (c *Cache) Run(ctx context.Context) error {
 }
 
 // keep enters p, cut to the limits, and says whether it has an address. mu is
-// held, as for the rest of this file.
+// held, as for all that follows.
 func (c *Cache) keep(p peer.AddrInfo, worked time.Time) bool {
 	var short peer.AddrInfo
 	for _, a := range p.Addrs {

@@ -28,10 +28,11 @@ const (
 // by whoever calls it.
 type schedule struct {
 	every time.Duration // between two announcements of a root
-	rng   *rand.Rand    // spreads them
+	rng   *rand.Rand    // spreads them; nil: not at all
 
 	roots map[string]*announcement // by multihash: what the DHT goes by
 	queue announcements            // of roots, those not in flight
+	added int                      // roots ever added
 
 	hold     time.Time     // nothing is due before: there was nobody to tell
 	holdStep time.Duration // how long the last hold was
@@ -44,6 +45,7 @@ type schedule struct {
 // announcement is the state of one root.
 type announcement struct {
 	root  cid.Cid
+	order int // of being added
 	due   time.Time
 	index int           // in the queue; -1 while in flight
 	fails time.Duration // last wait after a failure
@@ -63,7 +65,8 @@ func (s *schedule) add(now time.Time, roots []cid.Cid) {
 		if _, known := s.roots[string(r.Hash())]; known || !r.Defined() {
 			continue
 		}
-		a := &announcement{root: r, due: now.Add(paced(n))}
+		s.added++
+		a := &announcement{root: r, order: s.added, due: now.Add(paced(n))}
 		s.roots[string(r.Hash())] = a
 		heap.Push(&s.queue, a)
 		n++
@@ -72,7 +75,7 @@ func (s *schedule) add(now time.Time, roots []cid.Cid) {
 
 // paced is how long the n-th of many roots that become due together waits.
 func paced(n int) time.Duration {
-	return time.Duration(max(0, n-announceBurst)) * (time.Second / announceRate)
+	return time.Duration(max(0, n+1-announceBurst)) * (time.Second / announceRate)
 }
 
 // remove forgets roots. Their records elsewhere end with their validity.
@@ -169,7 +172,10 @@ func (s *schedule) finished(now time.Time, root cid.Cid, err error) {
 	case err == nil:
 		a.done, a.fails = now, 0
 		// Up to a tenth sooner, so that roots added together drift apart.
-		a.due = now.Add(s.every - time.Duration(s.rng.Int64N(int64(s.every)/10+1)))
+		a.due = now.Add(s.every)
+		if s.rng != nil {
+			a.due = a.due.Add(-time.Duration(s.rng.Int64N(int64(s.every)/10 + 1)))
+		}
 		s.holdStep = 0
 		if a.stale {
 			a.due = now
@@ -188,7 +194,7 @@ func (s *schedule) finished(now time.Time, root cid.Cid, err error) {
 	heap.Push(&s.queue, a)
 }
 
-// announcements is a heap by due time, then by root.
+// announcements is a heap by due time, then by the order of being added.
 type announcements []*announcement
 
 func (q announcements) Len() int { return len(q) }
@@ -196,7 +202,7 @@ func (q announcements) Less(i, j int) bool {
 	if !q[i].due.Equal(q[j].due) {
 		return q[i].due.Before(q[j].due)
 	}
-	return q[i].root.KeyString() < q[j].root.KeyString()
+	return q[i].order < q[j].order
 }
 func (q announcements) Swap(i, j int) {
 	q[i], q[j] = q[j], q[i]

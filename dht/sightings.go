@@ -17,6 +17,11 @@ const (
 	dialGrace = 300 * time.Millisecond
 	// sightingRepeat is the least time between two attempts at one peer.
 	sightingRepeat = time.Minute
+	// sightingMoved is that time for a peer with a new address.
+	sightingMoved = time.Second
+	// sightingBurst is how many peers are dialled in a second at most: anybody on
+	// the LAN can make up peers.
+	sightingBurst = 64
 	// sightingLife is how long a peer counts as seen on the LAN.
 	sightingLife = 10 * time.Minute
 	// maxSightings bounds the peers remembered; the one not heard for longest
@@ -30,6 +35,9 @@ const (
 type sightings struct {
 	self  peer.ID
 	peers map[peer.ID]*sighting
+
+	second time.Time // begin of the second in which
+	dials  int       // so many were dialled
 }
 
 type sighting struct {
@@ -56,9 +64,12 @@ func (s *sightings) onHeard(now time.Time, p peer.AddrInfo) {
 		g = &sighting{}
 		s.peers[p.ID] = g
 	}
-	moved := !sameAddrs(g.info.Addrs, p.Addrs)
+	pause := sightingRepeat
+	if !sameAddrs(g.info.Addrs, p.Addrs) {
+		pause = sightingMoved
+	}
 	g.info, g.heard = p, now
-	if !g.due.IsZero() || (!moved && now.Before(g.tried.Add(sightingRepeat))) {
+	if !g.due.IsZero() || now.Before(g.tried.Add(pause)) {
 		return
 	}
 	g.due = now
@@ -74,20 +85,25 @@ func (s *sightings) onGone(p peer.ID) { delete(s.peers, p) }
 // are connected need no dial.
 func (s *sightings) advance(now time.Time, connected func(peer.ID) bool) []peer.AddrInfo {
 	var out []peer.AddrInfo
-	for id, g := range s.peers {
-		if now.Sub(g.heard) > sightingLife {
+	if now.Sub(s.second) >= time.Second {
+		s.second, s.dials = now, 0
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.peers)) {
+		g := s.peers[id]
+		switch {
+		case now.Sub(g.heard) > sightingLife:
 			delete(s.peers, id)
-			continue
-		}
-		if g.due.IsZero() || now.Before(g.due) {
-			continue
-		}
-		g.due, g.tried = time.Time{}, now
-		if !connected(id) {
+		case g.due.IsZero() || now.Before(g.due):
+		case connected(id):
+			g.due, g.tried = time.Time{}, now
+		case s.dials == sightingBurst:
+			g.due = s.second.Add(time.Second)
+		default:
+			g.due, g.tried = time.Time{}, now
 			out = append(out, g.info)
+			s.dials++
 		}
 	}
-	slices.SortFunc(out, func(a, b peer.AddrInfo) int { return cmp.Compare(a.ID, b.ID) })
 	return out
 }
 
