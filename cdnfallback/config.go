@@ -89,7 +89,7 @@ func (h Header) check() error {
 	}
 	switch {
 	case h.Name == "" || strings.ContainsFunc(h.Name, bad):
-		return errors.New("a header name has a character other than letters, digits and " + marks)
+		return fmt.Errorf("a header name has a character other than letters, digits and %s or is empty", marks)
 	case ownHeaders[http.CanonicalHeaderKey(h.Name)]:
 		return fmt.Errorf("header %s is set by shoal itself", h.Name)
 	case len(h.Value) > maxHeaderValue:

@@ -139,9 +139,10 @@ func (o *Origin) Host() string { return o.host }
 // String is the URL without credentials and query: for display.
 func (o *Origin) String() string { return display(o.base) }
 
-// Named hosts may be asked for whole files only: NoRanges tells whether the last
-// answer to a range request was the whole file. Then read with Stream, or from
-// offset 0 on.
+// NoRanges tells whether the last answer to a range request was the whole file.
+// Then each further range costs the bytes before it: read with Stream, or from
+// offset 0 on. A cache may do that for its first request only, so the next part
+// that comes takes it back.
 func (o *Origin) NoRanges() bool { return o.wholeOnly.Load() }
 
 // Close closes idle connections. Requests under way go on until their own end.
