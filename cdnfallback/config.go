@@ -113,7 +113,7 @@ func parseURL(s string) (*url.URL, error) {
 	}
 	switch {
 	case u.Opaque != "":
-		return nil, fmt.Errorf("origin URL: // is missing after %s:", u.Scheme)
+		return nil, fmt.Errorf("origin URL: the scheme %s has no // after it", u.Scheme)
 	case u.Scheme != "http" && u.Scheme != "https":
 		return nil, fmt.Errorf("origin %s: scheme must be http or https", display(u))
 	case u.Hostname() == "":

@@ -203,7 +203,7 @@ func TestNewRefuses(t *testing.T) {
 	tests := map[string]Config{
 		"scheme must be http":  {URL: "ftp://user:s3cret@host/x"},
 		"host is missing":      {URL: "http:///x"},
-		"// is missing":        {URL: "http:x"},
+		"has no // after it":   {URL: "http:x"},
 		"invalid URL escape":   {URL: "http://host/%zz"},
 		"cannot be read":       {URL: "http://user:s3cret/x@host/"},
 		"the user named":       {URL: "http://host/", Headers: []Header{{"A", "s3cret"}}},
