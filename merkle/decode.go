@@ -146,7 +146,7 @@ func (n *node) check() error {
 		return n.checkShard()
 	case typeSymlink:
 		if n.links > 0 || n.to-n.from == 0 || n.to-n.from > MaxName {
-			return fmt.Errorf("%w symlink: %d links and a target of %d bytes; want none, and 1 to %d", ErrMalformed, n.links, n.to-n.from, MaxName)
+			return fmt.Errorf("%w symlink: %d links and a target of %d bytes; want no links and 1 to %d bytes", ErrMalformed, n.links, n.to-n.from, MaxName)
 		}
 		return nil
 	}

@@ -11,7 +11,7 @@ func (t *Tree) Table() (*Table, error) {
 		return nil, t.broken
 	}
 	if !t.Complete() {
-		return nil, fmt.Errorf("tree of %s: %d blocks are missing", t.rootCID, t.missing.Len())
+		return nil, fmt.Errorf("tree of %s: blocks missing: %d", t.rootCID, t.missing.Len())
 	}
 	x := &expansion{
 		tree: t,

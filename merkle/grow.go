@@ -17,7 +17,10 @@ func leafPart(tsize, payload uint64) bool {
 // children wants what the node d, standing at depth, names. New wants go
 // before the cursor, in order; at is where d stands if it is a shard.
 func (t *Tree) children(d node, at shardAt, depth int, cursor *list.Element) error {
-	if d.links > 0 && depth+1 >= MaxDepth {
+	if d.links == 0 {
+		return nil
+	}
+	if depth+1 >= MaxDepth {
 		return fmt.Errorf("%w: more than %d levels", ErrTooLarge, MaxDepth)
 	}
 	switch {

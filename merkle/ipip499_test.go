@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"testing"
 
+	"github.com/ipfs/go-cid"
 	"golang.org/x/crypto/chacha20"
 )
 
@@ -23,16 +24,30 @@ var ipip499 = []struct {
 }{
 	{UnixFSv0, "at a leaf", "QmWmRj3dFDZdb6ABvbmKhEL6TmPbAfBZ1t5BxsEyJrcZhE", "chunk-v0-seed", 262144, 0, 0, 0},
 	{UnixFSv0, "over a leaf", "QmYyLxtzZyW22zpoVAtKANLRHpDjZtNeDjQdJrcQNWoRkJ", "chunk-v0-seed", 262145, 0, 0, 0},
-	{UnixFSv0, "at max links", "QmUbBALi174SnogsUzLpYbD4xPiBSFANF4iztWCsHbMKh2", "v0-seed", 174 * 262144, 0, 0, 0},
 	{UnixFSv0, "over max links", "QmV81WL765sC8DXsRhE5fJv2rwhS4icHRaf3J9Zk5FdRnW", "v0-seed", 174*262144 + 1, 0, 0, 0},
 	{UnixFSv0, "at the threshold", "QmX5GtRk3TSSEHtdrykgqm4eqMEn3n2XhfkFAis5fjyZmN", "hamt-unixfs-v0-2015", 0, 4096, 30, 30},
 	{UnixFSv0, "over the threshold", "QmeMiJzmhpJAUgynAcxTQYek5PPKgdv3qEvFsdV3XpVnvP", "hamt-unixfs-v0-2015", 0, 4033, 31, 31},
 	{UnixFSv1, "at a leaf", "bafkreiacndfy443ter6qr2tmbbdhadvxxheowwf75s6zehscklu6ezxmta", "chunk-v1-seed", 1 << 20, 0, 0, 0},
 	{UnixFSv1, "over a leaf", "bafybeigmix7t42i6jacydtquhet7srwvgpizfg7gjbq7627d35mjomtu64", "chunk-v1-seed", 1<<20 + 1, 0, 0, 0},
-	{UnixFSv1, "at max links", "bafybeihmf37wcuvtx4hpu7he5zl5qaf2ineo2lqlfrapokkm5zzw7zyhvm", "v1-2025-seed", 1 << 30, 0, 0, 0},
 	{UnixFSv1, "over max links", "bafybeibdsi225ugbkmpbdohnxioyab6jsqrmkts3twhpvfnzp77xtzpyhe", "v1-2025-seed", 1<<30 + 1, 0, 0, 0},
 	{UnixFSv1, "at the threshold", "bafybeic3h7rwruealwxkacabdy45jivq2crwz6bufb5ljwupn36gicplx4", "hamt-unixfs-v1-2025", 0, 4766, 11, 21},
 	{UnixFSv1, "over the threshold", "bafybeiegvuterwurhdtkikfhbxcldohmxp566vpjdofhzmnhv6o4freidu", "hamt-unixfs-v1-2025", 0, 4766, 11, 22},
+}
+
+// ipip499Full are the fixtures "at max links": the files above without their last byte.
+var ipip499Full = map[string]string{
+	"QmV81WL765sC8DXsRhE5fJv2rwhS4icHRaf3J9Zk5FdRnW":              "QmUbBALi174SnogsUzLpYbD4xPiBSFANF4iztWCsHbMKh2",
+	"bafybeibdsi225ugbkmpbdohnxioyab6jsqrmkts3twhpvfnzp77xtzpyhe": "bafybeihmf37wcuvtx4hpu7he5zl5qaf2ineo2lqlfrapokkm5zzw7zyhvm",
+}
+
+// withoutLast is the file of all leaves but the last.
+func withoutLast(p Profile, b built) cid.Cid {
+	f := p.NewFile()
+	for _, l := range b.leaves[:len(b.leaves)-1] {
+		f.Add(l)
+	}
+	l, _ := f.Finish(0)
+	return l.CID
 }
 
 // easyLetters is the alphabet of the fixtures' names.
@@ -59,7 +74,11 @@ func TestIPIP499(t *testing.T) {
 			}
 			var got Link
 			if c.files == 0 {
-				got = buildFile(c.profile, 0, c.size, fill).Link
+				b := buildFile(c.profile, 0, c.size, fill)
+				got = b.Link
+				if full, ok := ipip499Full[c.cid]; ok && withoutLast(c.profile, b).String() != full {
+					t.Errorf("at max links: CID %s, want %s", withoutLast(c.profile, b), full)
+				}
 			} else {
 				got = easyDirectory(t, c.profile, c.files, c.letters, c.last, fill)
 			}

@@ -147,13 +147,16 @@ func (s *Step) named() {
 }
 
 func (s Step) noEntry() error {
-	in := "the root"
-	if s.done != "" {
-		in = fmt.Sprintf("%q", clip(s.done))
-	}
-	return fmt.Errorf("%w: %q in %s; 'shoal ls' shows what is there", ErrNoEntry, clip(s.rest[0]), in)
+	return fmt.Errorf("%w: %q in %s; 'shoal ls' shows what is there", ErrNoEntry, clip(s.rest[0]), s.where())
 }
 
 func (s Step) notDirectory(what string) error {
-	return fmt.Errorf("%w: %q is a %s and has no %q below it", ErrNoEntry, clip(s.done), what, clip(strings.Join(s.rest, "/")))
+	return fmt.Errorf("%w: %s is a %s and has no %q below it", ErrNoEntry, s.where(), what, clip(strings.Join(s.rest, "/")))
+}
+
+func (s Step) where() string {
+	if s.done == "" {
+		return "the root"
+	}
+	return fmt.Sprintf("%q", clip(s.done))
 }
