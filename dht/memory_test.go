@@ -19,7 +19,7 @@ func testPeer(t testing.TB, i int) peer.AddrInfo {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return peer.AddrInfo{ID: id, Addrs: []ma.Multiaddr{ma.StringCast(fmt.Sprintf("/ip4/192.168.7.%d/tcp/7461", i+1))}}
+	return peer.AddrInfo{ID: id, Addrs: []ma.Multiaddr{ma.StringCast(fmt.Sprintf("/ip4/192.168.%d.%d/tcp/7461", i>>8, i&255))}}
 }
 
 func TestMemory(t *testing.T) {

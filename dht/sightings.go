@@ -17,7 +17,7 @@ const (
 	dialGrace = 300 * time.Millisecond
 	// sightingRepeat is the least time between two attempts at one peer.
 	sightingRepeat = time.Minute
-	// sightingMoved is that time for a peer with a new address.
+	// sightingMoved is that time for a peer whose addresses have changed.
 	sightingMoved = time.Second
 	// sightingBurst is how many peers are dialled in a second at most: anybody on
 	// the LAN can make up peers.
@@ -64,17 +64,17 @@ func (s *sightings) onHeard(now time.Time, p peer.AddrInfo) {
 		g = &sighting{}
 		s.peers[p.ID] = g
 	}
-	pause := sightingRepeat
-	if !sameAddrs(g.info.Addrs, p.Addrs) {
-		pause = sightingMoved
-	}
+	moved := !sameAddrs(g.info.Addrs, p.Addrs)
 	g.info, g.heard = p, now
-	if !g.due.IsZero() || now.Before(g.tried.Add(pause)) {
+	if !g.due.IsZero() || (!moved && now.Before(g.tried.Add(sightingRepeat))) {
 		return
 	}
 	g.due = now
 	if s.self > p.ID {
 		g.due = now.Add(dialGrace)
+	}
+	if at := g.tried.Add(sightingMoved); g.due.Before(at) {
+		g.due = at
 	}
 }
 
