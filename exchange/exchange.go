@@ -78,8 +78,9 @@ type Exchange struct {
 	mu       sync.Mutex
 	closed   bool
 	sessions map[peer.ID]*Session
-	roots    map[string]*Root // by cid.KeyString
-	near     map[peer.ID]bool // found by mDNS
+	dials    map[peer.ID]chan struct{} // attempts under way, closed at their end
+	roots    map[string]*Root          // by cid.KeyString
+	near     map[peer.ID]bool          // found by mDNS
 }
 
 // New starts an exchange on h: it answers peers from now on, until Close.
@@ -97,6 +98,7 @@ func New(h host.Host, cfg Config) *Exchange {
 		lan:      append(onLink(), cfg.LAN...),
 		dirty:    make(chan struct{}, 1),
 		sessions: map[peer.ID]*Session{},
+		dials:    map[peer.ID]chan struct{}{},
 		roots:    map[string]*Root{},
 		near:     map[peer.ID]bool{},
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/shoal-p2p/shoal/exchange/pb"
 )
 
@@ -247,13 +248,40 @@ func (s *Session) serveTrees() {
 }
 
 // Session returns the session with a peer, connecting first if there is none.
+// Callers that want the same peer at once share one attempt.
 func (x *Exchange) Session(ctx context.Context, to peer.AddrInfo) (*Session, error) {
 	if to.ID == x.host.ID() {
 		return nil, errors.New("that is this node itself")
 	}
-	if s := x.session(to.ID); s != nil {
-		return s, nil
+	x.host.Peerstore().AddAddrs(to.ID, to.Addrs, peerstore.TempAddrTTL)
+	for {
+		x.mu.Lock()
+		s, busy := x.sessions[to.ID], x.dials[to.ID]
+		if s == nil && busy == nil {
+			busy = make(chan struct{})
+			x.dials[to.ID] = busy
+			x.mu.Unlock()
+			s, err := x.dial(ctx, to)
+			x.mu.Lock()
+			delete(x.dials, to.ID)
+			x.mu.Unlock()
+			close(busy)
+			return s, err
+		}
+		x.mu.Unlock()
+		if s != nil {
+			return s, nil
+		}
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
+}
+
+// dial connects and opens the control stream.
+func (x *Exchange) dial(ctx context.Context, to peer.AddrInfo) (*Session, error) {
 	if err := x.host.Connect(ctx, to); err != nil {
 		return nil, fmt.Errorf("connect to %v: %w", to.ID, err)
 	}

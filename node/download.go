@@ -148,7 +148,7 @@ func (d *download) apply(ctx context.Context, ev exchange.Event, now time.Time) 
 	case dialled:
 		d.onDialled(now, ev)
 	case session:
-		d.join(ev.s)
+		d.join(now, ev.s)
 
 	// From origins.
 	case probed:

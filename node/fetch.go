@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -172,7 +173,7 @@ func (n *Node) newDownload(ctx context.Context, target merkle.Target, opt FetchO
 		d.look.direct++
 	}
 	for _, s := range n.exchange.Sessions() {
-		d.join(s)
+		d.join(now, s)
 	}
 	n.announce(target.Root)
 	n.wg.Go(func() { d.run(loopCtx) })
@@ -231,7 +232,7 @@ func (n *Node) sources(target merkle.Target, opt FetchOptions) ([]*source, error
 		}
 		seen[url] = true
 		o, err := cdnfallback.New(cdnfallback.Config{
-			URL: url, Named: true, Headers: headers, Netrc: n.netrc(),
+			URL: url, Named: true, Headers: headers, Netrc: n.netrc(), Proxy: http.ProxyFromEnvironment,
 			UserAgent: "shoal/" + n.cfg.Version, Log: n.log,
 		})
 		if err != nil {

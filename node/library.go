@@ -29,13 +29,7 @@ func (l *library) Held(_ context.Context, c cid.Cid) (exchange.Held, bool) {
 	for i, p := range table.Pieces {
 		keys[i] = p.Key
 	}
-	have := n.store.Have(keys)
-	for i, ok := range have {
-		if !ok && table.Loaded(i) != nil {
-			have[i] = false
-		}
-	}
-	return exchange.Held{Table: table, Have: have, Tree: cids(tree.Blocks())}, true
+	return exchange.Held{Table: table, Have: n.store.Have(keys), Tree: cids(tree.Blocks())}, true
 }
 
 // Block returns an interior block, or a leaf that is a root by itself.

@@ -173,7 +173,7 @@ func (d *download) onDialled(now time.Time, ev dialled) {
 		d.look.set(ev.id, state, ev.err)
 		return
 	}
-	d.join(ev.s)
+	d.join(now, ev.s)
 }
 
 // livePeers counts the peers that have or fetch the root.

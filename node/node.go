@@ -148,7 +148,7 @@ func (n *Node) join(ctx context.Context) error {
 // and tests: then loopback addresses are worth telling.
 func (n *Node) loopbackOnly() bool {
 	for _, a := range n.host.Network().ListenAddresses() {
-		if ip, err := ipOf(a); err != nil || !ip.IsLoopback() {
+		if ip, err := ipOf(a); err == nil && !ip.IsLoopback() { // a circuit has none
 			return false
 		}
 	}

@@ -29,8 +29,12 @@ type remote struct {
 // the reference parameters.
 const maxRemotes = 80
 
-// join opens the root with a connected peer.
-func (d *download) join(s *exchange.Session) {
+// join opens the root with a connected peer. A newer session takes the place
+// of an older one, whose end is on its way.
+func (d *download) join(now time.Time, s *exchange.Session) {
+	if r := d.peers[s.Peer]; r != nil && r.s != s {
+		d.onGone(now, exchange.Gone{From: r.s, Err: exchange.ErrClosed})
+	}
 	if d.phase == ended || d.peers[s.Peer] != nil || len(d.peers) >= maxRemotes || d.count.banned[s.Peer] {
 		return
 	}
@@ -49,7 +53,7 @@ func (d *download) of(s *exchange.Session) *remote {
 func (d *download) onOpened(now time.Time, ev exchange.Opened) {
 	r := d.of(ev.From)
 	if r == nil {
-		d.join(ev.From) // it came to us
+		d.join(now, ev.From) // it came to us
 		if r = d.of(ev.From); r == nil {
 			return
 		}

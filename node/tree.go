@@ -114,7 +114,7 @@ func (d *download) feed(b []byte) error {
 // advanceTree asks the best peer for what is missing, or goes on when nothing is.
 func (d *download) advanceTree(ctx context.Context, now time.Time) time.Time {
 	if d.phase == loading && d.tree.Complete() {
-		d.haveTree(ctx)
+		d.haveTree(ctx, now)
 		return now
 	}
 	d.advanceOriginTrees(ctx, now)
@@ -238,7 +238,7 @@ func (d *download) onTreeBlocks(ctx context.Context, now time.Time, ev treeBlock
 }
 
 // haveTree turns the tree into the table and opens the target.
-func (d *download) haveTree(ctx context.Context) {
+func (d *download) haveTree(ctx context.Context, now time.Time) {
 	table, err := d.tree.Table()
 	if err != nil {
 		d.fail(fmt.Errorf("tree of %v: %w", d.root, err))
@@ -246,7 +246,7 @@ func (d *download) haveTree(ctx context.Context) {
 	}
 	d.table = table
 	if d.root != d.target.Root {
-		d.moveTo(d.root)
+		d.moveTo(now, d.root)
 	}
 	if d.phase != ended {
 		d.create(ctx)
@@ -254,7 +254,7 @@ func (d *download) haveTree(ctx context.Context) {
 }
 
 // moveTo asks the same peers for a node below the root, by its own numbers.
-func (d *download) moveTo(c cid.Cid) {
+func (d *download) moveTo(now time.Time, c cid.Cid) {
 	d.exchange.Close()
 	x, err := d.n.exchange.Open(c, d.inbox)
 	if err != nil {
@@ -265,7 +265,7 @@ func (d *download) moveTo(c cid.Cid) {
 	old := d.sortedPeers()
 	clear(d.peers)
 	for _, r := range old {
-		d.join(r.s)
+		d.join(now, r.s)
 	}
 }
 
