@@ -1,8 +1,6 @@
 package policy
 
-import (
-	"time"
-)
+import "time"
 
 const (
 	startBytes = 8 << 20                // of the rule start; more only while nobody is known
@@ -48,9 +46,6 @@ func (p *Policy) Advance(now time.Time) []Spend {
 // measure keeps the rates up to date.
 func (p *Policy) measure() {
 	short, long := p.fast.rate(p.now), p.slow.rate(p.now)
-	if p.now.Sub(p.began) >= window {
-		p.best = max(p.best, short)
-	}
 	windows := 3
 	if p.cfg.Class != Interactive {
 		windows = 10
@@ -114,6 +109,17 @@ func (p *Policy) slots() int {
 // alone reports whether nobody is known who could have a piece.
 func (p *Policy) alone() bool { return len(p.peers) == 0 && p.providers == 0 }
 
+// forming reports whether the view is still too young to tell what nobody has:
+// known providers are being dialled.
+func (p *Policy) forming() bool {
+	at := p.graceEnd().Add(knownWait)
+	if p.providers <= len(p.peers) || !p.now.Before(at) {
+		return false
+	}
+	p.wakeAt(at)
+	return true
+}
+
 // wakeAt makes Deadline not later than at.
 func (p *Policy) wakeAt(at time.Time) {
 	if at.After(p.now) && (p.next.IsZero() || at.Before(p.next)) {
@@ -122,13 +128,13 @@ func (p *Policy) wakeAt(at time.Time) {
 }
 
 // need is the rate in bytes/s below which peers deliver too little; 0: none.
-// An interactive fetch needs 0.7 of the best that origin or peers have shown:
-// above that the origin would add little.
+// An interactive fetch needs 0.7 of what the origin has shown: above that its
+// bytes would buy little time.
 func (p *Policy) need() float64 {
 	if p.cfg.Class != Interactive {
 		return p.cfg.Target
 	}
-	return max(p.cfg.Target, 0.7*max(p.originRate(), p.best))
+	return max(p.cfg.Target, 0.7*p.originRate())
 }
 
 // originRate is what the origin delivers over all requests, 0 if unknown.

@@ -5,6 +5,9 @@ import "time"
 // OnPeer tells of a connected peer of the root.
 func (p *Policy) OnPeer(now time.Time, peer string) {
 	p.clock(now)
+	if len(p.peers) == 0 {
+		p.shortage = shortage{} // it was nobody's fault so far
+	}
 	if p.peers[peer] == nil {
 		p.peers[peer] = &rival{hash: hash(peer)}
 		p.rivals, p.changed = nil, true

@@ -34,7 +34,6 @@ type Policy struct {
 	sign     time.Time     // last sign that the swarm moves: a new holder or claim
 	fast     meter         // from peers, tau 2 s
 	slow     meter         // from peers, tau 20 s
-	best     float64       // best rate of peers
 	askTime  time.Duration // a piece takes at peers
 	askedAt  map[int]time.Time
 	shortage shortage
@@ -49,6 +48,7 @@ type Policy struct {
 	retry    time.Time
 	runs     int   // requests that ended well
 	first    int64 // bytes spent by the rule start
+	cursor   int   // where the last run ended
 
 	changed bool
 	next    time.Time
@@ -97,6 +97,7 @@ func New(cfg Config, sizes []int, self string, rng *rand.Rand) *Policy {
 		total += size
 	}
 	p.size = max(1, total/max(1, n))
+	p.cursor = rng.IntN(max(1, n))
 	return p
 }
 

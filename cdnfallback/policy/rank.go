@@ -8,11 +8,16 @@ const (
 )
 
 // eligible reports whether it falls to this node to inject a piece: nobody, or
-// not more than one for each 0.5 s that have passed, ranks before it among the
-// peers that lack something. All nodes that see the same peers agree on the
-// ranks without a word (rendezvous hashing, Thaler & Ravishankar 1998).
+// not more than one for each 0.5 s without a new holder or claim in view, ranks
+// before it among the peers that lack something. All nodes that see the same
+// peers agree on the ranks without a word (rendezvous hashing, Thaler &
+// Ravishankar 1998).
 func (p *Policy) eligible(i int) bool {
-	allowed := int(p.now.Sub(p.graceEnd()) / rankStep)
+	since := p.graceEnd()
+	if p.sign.After(since) {
+		since = p.sign
+	}
+	allowed := int(p.now.Sub(since) / rankStep)
 	group := uint64(i / p.group())
 	mine, before := mix(p.self, group), 0
 	for _, h := range p.others() {

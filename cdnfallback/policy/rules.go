@@ -26,7 +26,7 @@ func (p *Policy) start() (Spend, bool) {
 
 // inject: what nobody has and nobody has claimed, where it falls to this node.
 func (p *Policy) inject() (Spend, bool) {
-	if p.slots() <= 0 {
+	if p.slots() <= 0 || p.forming() {
 		return Spend{}, false
 	}
 	if p.alone() && p.cfg.Class == Interactive {
@@ -48,7 +48,7 @@ func (p *Policy) longRun() int {
 // hurry: a reader needs a piece before peers are likely to bring it, and the
 // origin would bring it sooner. Two requests more than usual may be in flight.
 func (p *Policy) hurry() (Spend, bool) {
-	if p.cfg.Class == Economy || p.slots() <= -2 || len(p.due.at) == 0 {
+	if p.cfg.Class == Economy || p.slots() <= -2 || len(p.due.at) == 0 || p.forming() {
 		return Spend{}, false
 	}
 	fetch := p.fetchTime(p.size)

@@ -6,8 +6,9 @@ const tries = 256
 
 // run chooses consecutive pieces of a set for one request of at most bytes (one
 // piece at least), all of them allowed if allowed is not nil. It begins where a
-// reader needs it first, else at random: downloaders that begin together and do
-// not know of each other yet then have something to exchange.
+// reader needs it first, else goes on from a place that was chosen at random:
+// downloaders that begin together and do not know of each other yet then have
+// something to exchange. Where ranks decide, each run begins at random.
 func (p *Policy) run(from *set, why Reason, bytes int, allowed func(i int) bool) (Spend, bool) {
 	if from.len == 0 {
 		return Spend{}, false
@@ -17,7 +18,10 @@ func (p *Policy) run(from *set, why Reason, bytes int, allowed func(i int) bool)
 			return p.extend(from, e.piece, why, bytes, allowed), true
 		}
 	}
-	at := p.rng.IntN(len(p.pieces))
+	at := p.cursor
+	if allowed != nil {
+		at = p.rng.IntN(len(p.pieces))
+	}
 	for range tries {
 		i := from.around(at)
 		if allowed == nil || allowed(i) {
@@ -39,5 +43,6 @@ func (p *Policy) extend(from *set, i int, why Reason, bytes int, allowed func(i 
 		}
 		s.Count++
 	}
+	p.cursor = i % len(p.pieces)
 	return s
 }
