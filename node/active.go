@@ -138,17 +138,26 @@ func (n *Node) loadBalances() map[peer.ID]exchange.Balance {
 	out := map[peer.ID]exchange.Balance{}
 	b, err := n.store.Get(balancesBucket, balancesKey)
 	if err != nil {
-		return out
+		return out // none yet
 	}
-	if err := json.Unmarshal(b, &out); err != nil {
+	var kept map[string]exchange.Balance
+	if err := json.Unmarshal(b, &kept); err != nil {
 		n.log.Warn("ledger is damaged and starts anew", "err", err)
-		return map[peer.ID]exchange.Balance{}
+	}
+	for s, balance := range kept {
+		if p, err := peer.Decode(s); err == nil {
+			out[p] = balance
+		}
 	}
 	return out
 }
 
 func (n *Node) saveBalances(all map[peer.ID]exchange.Balance) {
-	b, err := json.Marshal(all)
+	kept := make(map[string]exchange.Balance, len(all))
+	for p, balance := range all {
+		kept[p.String()] = balance
+	}
+	b, err := json.Marshal(kept)
 	if err == nil {
 		err = n.store.Put(balancesBucket, balancesKey, b)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"time"
 
@@ -162,6 +163,8 @@ func (d *download) apply(ctx context.Context, ev exchange.Event, now time.Time) 
 		d.trees.streamed = ev.bytes
 	case spent:
 		d.onSpent(now, ev)
+	case released:
+		d.onReleased(ev)
 
 	// From the store and the verifying workers.
 	case created:
@@ -224,7 +227,7 @@ func (d *download) advancePieces(ctx context.Context, now time.Time) time.Time {
 	for _, s := range d.policy.Advance(now) {
 		d.spend(ctx, now, s)
 	}
-	d.syncSoon(now)
+	d.syncSoon(ctx, now)
 	return earlier(d.picker.Deadline(), d.policy.Deadline())
 }
 
@@ -269,15 +272,39 @@ func (d *download) fail(err error) {
 	}
 }
 
-// send delivers an event to the loop, unless it has ended.
+// task runs f beside the loop and delivers the event that it returns. All I/O
+// of a download happens in tasks and in the verifying workers; close waits for
+// them.
+func (d *download) task(ctx context.Context, f func() exchange.Event) {
+	d.wg.Go(func() { d.send(ctx, f()) })
+}
+
+// send delivers an event to the loop, or discards it if that has ended.
 func (d *download) send(ctx context.Context, ev exchange.Event) {
 	select {
 	case d.inbox <- ev:
 	case <-d.done:
-		if v, ok := ev.(verified); ok {
-			exchange.Release(v.data)
-		}
+		d.discard(ev)
 	case <-ctx.Done():
+		d.discard(ev)
+	}
+}
+
+// discard lets go of what an event holds that nobody will apply.
+func (d *download) discard(ev exchange.Event) {
+	switch ev := ev.(type) {
+	case created:
+		if ev.writer != nil {
+			ev.writer.Close() // progress is kept; its error has no one left to hear it
+		}
+	case streamed:
+		if ev.file != "" {
+			os.Remove(ev.file)
+		}
+	case verified:
+		exchange.Release(ev.data)
+	case exchange.Received:
+		exchange.Release(ev.Data)
 	}
 }
 

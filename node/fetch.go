@@ -30,8 +30,9 @@ func (n *Node) Fetch(ctx context.Context, target merkle.Target, opt FetchOptions
 	if err != nil {
 		return nil, err
 	}
-	d.cancelWith(ctx)
-	<-d.done
+	stop := context.AfterFunc(ctx, d.cancel)
+	defer stop()
+	<-d.left
 	if d.err != nil {
 		return nil, d.err
 	}
@@ -180,15 +181,6 @@ func (n *Node) newDownload(ctx context.Context, target merkle.Target, opt FetchO
 	return d, nil
 }
 
-// cancelWith ends the download when the caller's ctx does.
-func (d *download) cancelWith(ctx context.Context) {
-	stop := context.AfterFunc(ctx, d.cancel)
-	d.n.wg.Go(func() {
-		<-d.done
-		stop()
-	})
-}
-
 // close lets go of everything, in the order in which nothing can wait for
 // another: peers first, then workers, then the disk.
 func (d *download) close() {
@@ -200,6 +192,14 @@ func (d *download) close() {
 	d.exchange.Close()
 	close(d.done)
 	d.wg.Wait()
+	for more := true; more; {
+		select {
+		case ev := <-d.inbox:
+			d.discard(ev)
+		default:
+			more = false
+		}
+	}
 	if d.writer != nil {
 		if err := d.writer.Close(); err != nil && d.err == nil {
 			d.err = err

@@ -88,7 +88,7 @@ func (d *download) advanceLookup(ctx context.Context, now time.Time) time.Time {
 		info := l.queue[0]
 		l.queue = l.queue[1:]
 		l.dialing++
-		d.n.wg.Go(func() { d.dial(ctx, info) })
+		d.task(ctx, func() exchange.Event { return d.dial(ctx, info) })
 	}
 	if d.n.router == nil || l.running || d.phase == finishing {
 		return time.Time{}
@@ -99,19 +99,17 @@ func (d *download) advanceLookup(ctx context.Context, now time.Time) time.Time {
 	}
 	l.again.Asked(now)
 	l.running = true
-	d.n.wg.Go(func() { d.find(ctx) })
+	d.task(ctx, func() exchange.Event { return d.find(ctx) })
 	return time.Time{}
 }
 
 // find runs one DHT lookup. An empty routing table is waited for: the node has
 // just started.
-func (d *download) find(ctx context.Context) {
+func (d *download) find(ctx context.Context) lookedUp {
 	for i := 0; d.n.router.Size() == 0 && i < 100; i++ {
 		select {
 		case <-ctx.Done():
-			return
-		case <-d.done:
-			return
+			return lookedUp{ctx.Err()}
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
@@ -125,7 +123,7 @@ func (d *download) find(ctx context.Context) {
 	for info := range finder.Find(lookCtx, d.target.Root, 0) {
 		d.send(ctx, provider(info))
 	}
-	d.send(ctx, lookedUp{err})
+	return lookedUp{err}
 }
 
 func (d *download) onLookedUp(now time.Time, ev lookedUp) {
@@ -153,14 +151,14 @@ func (d *download) onProvider(ctx context.Context, info peer.AddrInfo) {
 	l.queue = append(l.queue, info)
 }
 
-func (d *download) dial(ctx context.Context, info peer.AddrInfo) {
+func (d *download) dial(ctx context.Context, info peer.AddrInfo) dialled {
 	dialCtx, cancel := context.WithTimeout(ctx, d.n.dialTimeout())
 	defer cancel()
 	s, err := d.n.exchange.Session(dialCtx, info)
 	if err != nil && dialCtx.Err() != nil && ctx.Err() == nil {
 		err = dialCtx.Err()
 	}
-	d.send(ctx, dialled{info.ID, s, err})
+	return dialled{info.ID, s, err}
 }
 
 func (d *download) onDialled(now time.Time, ev dialled) {

@@ -60,9 +60,9 @@ func (d *download) advanceOriginTrees(ctx context.Context, now time.Time) {
 		case s.kind == cdnfallback.Unknown:
 			s.probing = true
 			root := d.target.Root
-			d.wg.Go(func() {
+			d.task(ctx, func() exchange.Event {
 				kind, err := s.o.Kind(ctx, root)
-				d.send(ctx, probed{s, kind, err})
+				return probed{s, kind, err}
 			})
 		case d.originTooSoon(now):
 		case !s.treeless:
@@ -105,18 +105,16 @@ func (d *download) onProbed(ctx context.Context, now time.Time, ev probed) {
 
 // findTree reads the blocks that are needed from an origin.
 func (d *download) findTree(ctx context.Context, s *source) {
-	if s.kind == cdnfallback.Gateway {
-		step, resolving, root := d.step, d.phase == resolving, d.root
-		d.wg.Go(func() {
-			blocks, err := gatewayTree(ctx, s.o, step, resolving, root)
-			d.send(ctx, treeBlocks{s, blocks, err})
-		})
-		return
-	}
-	root := d.target.Root
-	d.wg.Go(func() {
-		blocks, err := treeFile(ctx, s.o, root)
-		d.send(ctx, treeBlocks{s, blocks, err})
+	step, walk, node, root := d.step, d.phase == resolving, d.root, d.target.Root
+	d.task(ctx, func() exchange.Event {
+		var blocks [][]byte
+		var err error
+		if s.kind == cdnfallback.Gateway {
+			blocks, err = gatewayTree(ctx, s.o, step, walk, node)
+		} else {
+			blocks, err = treeFile(ctx, s.o, root)
+		}
+		return treeBlocks{s, blocks, err}
 	})
 }
 
@@ -253,12 +251,12 @@ func (d *download) spend(ctx context.Context, now time.Time, sp policy.Spend) {
 	if sp.Reason == policy.Inject && len(d.peers) > 0 {
 		d.exchange.Claim([]exchange.Run{{First: sp.First, Count: sp.Count}}, 4000)
 	}
-	d.wg.Go(func() {
+	d.task(ctx, func() exchange.Event {
 		began := time.Now()
 		ev := spent{from: from, spend: sp}
 		ev.bytes, ev.first, ev.err = d.fetch(ctx, from, sp)
 		ev.took = time.Since(began)
-		d.send(ctx, ev)
+		return ev
 	})
 }
 

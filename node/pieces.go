@@ -76,19 +76,12 @@ func (d *download) work(ctx context.Context) {
 func (d *download) create(ctx context.Context) {
 	d.phase = creating
 	table, blocks := d.table, d.tree.Blocks()
-	d.wg.Go(func() {
+	d.task(ctx, func() exchange.Event {
 		w, err := d.n.store.Create(ctx, table, blocks, store.CreateOptions{Path: d.opt.Output, Name: d.name()})
-		ev := created{writer: w, err: err}
-		if err == nil {
-			ev.have = w.Have()
+		if err != nil {
+			return created{err: err}
 		}
-		select {
-		case d.inbox <- ev:
-		case <-d.done:
-			if w != nil {
-				w.Close()
-			}
-		}
+		return created{writer: w, have: w.Have()}
 	})
 }
 
@@ -148,7 +141,7 @@ func (d *download) startWorkers(ctx context.Context) {
 		d.wg.Go(func() { d.work(ctx) })
 	}
 	if t := d.trees; t.quarantine != "" {
-		d.wg.Go(func() { d.release(ctx, t.quarantine, t.streamedBy) })
+		d.task(ctx, func() exchange.Event { return d.release(ctx, t.quarantine, t.streamedBy) })
 	}
 }
 
@@ -164,14 +157,14 @@ func (d *download) had(piece int) {
 }
 
 // syncSoon starts a sync when enough was written since the last.
-func (d *download) syncSoon(now time.Time) {
+func (d *download) syncSoon(ctx context.Context, now time.Time) {
 	due := d.durable.dirty >= syncBytes || (d.durable.dirty > 0 && now.Sub(d.durable.last) >= syncEvery)
 	if d.durable.running || !due {
 		return
 	}
 	d.durable = syncing{last: now, running: true}
 	w := d.writer
-	d.wg.Go(func() { d.send(context.Background(), synced{w.Sync()}) })
+	d.task(ctx, func() exchange.Event { return synced{w.Sync()} })
 }
 
 func (d *download) onSynced(now time.Time, ev synced) {
@@ -188,9 +181,9 @@ func (d *download) finish(ctx context.Context) {
 	}
 	d.phase = finishing
 	w := d.writer
-	d.wg.Go(func() {
+	d.task(ctx, func() exchange.Event {
 		path, err := w.Finish(ctx)
-		d.send(context.Background(), finished{path, err})
+		return finished{path, err}
 	})
 }
 

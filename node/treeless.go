@@ -12,6 +12,8 @@ import (
 
 	"github.com/ipfs/go-cid"
 	"github.com/shoal-p2p/shoal/cdnfallback"
+	"github.com/shoal-p2p/shoal/cdnfallback/policy"
+	"github.com/shoal-p2p/shoal/exchange"
 	"github.com/shoal-p2p/shoal/merkle"
 	"golang.org/x/sync/errgroup"
 )
@@ -47,10 +49,10 @@ func gatewayBlocks(ctx context.Context, o *cdnfallback.Origin, cs []cid.Cid) ([]
 // shown, shared or kept under the target's name before the root matches.
 func (d *download) stream(ctx context.Context, s *source) {
 	root := d.root
-	d.wg.Go(func() {
+	d.task(ctx, func() exchange.Event {
 		ev := streamed{from: s}
 		ev.file, ev.blocks, ev.err = d.quarantine(ctx, s.o, root)
-		d.send(ctx, ev)
+		return ev
 	})
 }
 
@@ -140,21 +142,30 @@ func (d *download) onStreamed(ctx context.Context, now time.Time, ev streamed) {
 
 // release moves what the quarantine holds into the target, piece by piece, each
 // verified like any other.
-func (d *download) release(ctx context.Context, file string, s *source) {
+func (d *download) release(ctx context.Context, file string, s *source) released {
 	defer os.Remove(file)
 	f, err := os.Open(file)
 	if err != nil {
-		d.send(ctx, spent{from: s, err: err})
-		return
+		return released{err}
 	}
 	defer f.Close()
 	for i, p := range d.table.Pieces {
 		data, err := readPiece(io.NewSectionReader(f, d.table.Places(i)[0].Offset, int64(p.Payload)), p)
+		if err == nil {
+			err = d.arrived(ctx, arrival{piece: i, data: data, source: s, reason: policy.Start})
+		}
 		if err != nil {
-			return
+			return released{err}
 		}
-		if d.arrived(ctx, arrival{piece: i, data: data, source: s, reason: "start"}) != nil {
-			return
-		}
+	}
+	return released{}
+}
+
+// released says that all that was in quarantine is with the workers.
+type released struct{ err error }
+
+func (d *download) onReleased(ev released) {
+	if ev.err != nil {
+		d.fail(fmt.Errorf("read quarantine: %w", ev.err))
 	}
 }
