@@ -82,7 +82,9 @@ shown() {
 # quietly COMMAND...: run it; when it fails, its last words are the reason.
 quietly() {
 	"$@" </dev/null >"$tmp/stdout" 2>"$tmp/stderr" && return
-	why="$* failed: $(tail -n 1 "$tmp/stderr")"
+	[ "$1" != timed ] || shift
+	[ "${2:-}" != --dir ] || set -- "$1 $4"
+	why="$(basename "$1") failed: $(tail -n 3 "$tmp/stderr" | tr '\n' ' ')"
 	return 1
 }
 
@@ -154,7 +156,7 @@ line_origin() {
 	local name="get --origin without peers, curl" a=() b=() i
 	https_tools "$name" || return 0
 	serve_https "$tmp/www" "$tmp/nginx" || return
-	quietly "$shoal" --dir "$tmp/tree" add --only-hash --tree "$tmp/www/file.bin.shoal" "$file" || return
+	quietly "$shoal" --dir "$tmp/tree" add --tree "$tmp/www/file.bin.shoal" "$file" || return
 	for ((i = 0; i < runs; i++)); do
 		run_get --origin "$https/file.bin" || return
 		a+=("$elapsed")
@@ -164,16 +166,31 @@ line_origin() {
 	row "$name" s "${a[*]}" "${b[*]}" 1.1
 }
 
-# start_swarm: 20 nodes that know one of them, the last holding the file; once.
+# need_swarm: the swarm is up; it is started once, and what failed then fails again.
+need_swarm() {
+	if [ -z "$swarm_state" ]; then
+		swarm_state=up
+		start_swarm || swarm_state=$why
+	fi
+	why=$swarm_state
+	[ "$swarm_state" = up ]
+}
+swarm=() swarm_state= bootstrap=
+
+# start_swarm: 20 nodes that know one of them, the last holding the file.
 start_swarm() {
 	local i
-	((${#swarm[@]} == 0)) || return 0
 	quietly "$shoal" --dir "$tmp/swarm19" add "$file" || return
 	for ((i = 0; i < 20; i++)); do
 		start_node "$tmp/swarm$i" --upload unlimited ${bootstrap:+--bootstrap "$bootstrap"} || return
 		bootstrap=${bootstrap:-$node_addr}
 		swarm+=("$node_pid")
 	done
+}
+
+# found_by_swarm: another node of the swarm finds the holder.
+found_by_swarm() {
+	local i
 	for ((i = 0; i < 60; i++)); do
 		quietly timeout 20 "$shoal" --dir "$tmp/swarm7" find "$cid" && [ -s "$tmp/stdout" ] && return
 		sleep 1
@@ -181,11 +198,10 @@ start_swarm() {
 	why="none of 20 nodes found the holder within a minute: $(tail -n 1 "$tmp/stderr")"
 	return 1
 }
-swarm=() bootstrap=
 
 line_idle() {
 	local pid a=()
-	start_swarm || return
+	need_swarm || return
 	sleep 5 # what starting needed is returned, or is not
 	for pid in "${swarm[@]}"; do
 		a+=("$(memory "$pid" VmRSS)")
@@ -195,7 +211,7 @@ line_idle() {
 
 line_first() {
 	local a=() i
-	start_swarm || return
+	need_swarm && found_by_swarm || return
 	for ((i = 0; i < runs; i++)); do
 		calm
 		quietly timed "$shoal" --dir "$tmp/client" cat --range 0-1 "$cid" --bootstrap "$bootstrap" \

@@ -89,6 +89,7 @@ start_node() {
 	local dir=$1 i quiet=(--mdns off --portmap off)
 	shift
 	mkdir -p "$dir"
+	rm -f "$dir.out" "$dir.err" # what an earlier node with this home said is not about this one
 	# A node without an HTTP port has no flag to switch it off.
 	[[ $(timeout 10 "$shoal" node --help 2>&1) == *--http* ]] && quiet+=(--http off)
 	"$shoal" --dir "$dir" node --listen /ip4/127.0.0.1/tcp/0 "${quiet[@]}" "$@" \
