@@ -180,6 +180,8 @@ func (l *Ledger) OnGone(_ time.Time, peer PeerKey) {
 	}
 	l.leave(a)
 	l.owed.forget(a)
+	l.members.forget(a)
+	l.strangers.forget(a)
 	delete(l.peers, peer)
 }
 

@@ -44,7 +44,8 @@ func (o *owed) forget(a *account) {
 }
 
 // rotation serves units (members, prefixes) in turns, in the order in which
-// they began to wait. Within a unit the peer that got least comes first.
+// they began to wait. A turn is one peer's, if it has enough to ask for; within
+// a unit the peer that got least comes first.
 type rotation struct {
 	turn    float64 // bytes
 	time    time.Duration
@@ -52,6 +53,7 @@ type rotation struct {
 	units   map[string]*unit
 	queue   list.List // of *unit that wait, the next first
 	holder  string    // whose turn it is
+	serving *account  // the peer of holder that it began with
 	left    float64   // bytes left of it
 	until   time.Time // when it ends
 }
@@ -76,11 +78,22 @@ func (r *rotation) next(now time.Time) *account {
 		}
 		u = r.first()
 		r.holder, r.left, r.until = u.key, r.turn, now.Add(r.time)
+		r.serving = u.peers[0]
 	}
 	if u == nil {
 		u = r.first() // for as long as the holder asks for nothing
 	}
+	if r.serving != nil && r.serving.group == u {
+		return r.serving
+	}
 	return u.peers[0]
+}
+
+// forget lets go of a peer.
+func (r *rotation) forget(a *account) {
+	if r.serving == a {
+		r.serving = nil
+	}
 }
 
 func (r *rotation) first() *unit { return r.queue.Front().Value.(*unit) }
