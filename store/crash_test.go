@@ -194,6 +194,31 @@ func crashAt(t *testing.T, c content, src string, stop int, power, inStore bool)
 	}
 }
 
+// TestFinishIsDurable: what has its final name is whole after a power loss,
+// without any Sync before, and nothing has it that was not durable first.
+func TestFinishIsDurable(t *testing.T) {
+	t.Parallel()
+	tree := sample(t, 2*syncFew)
+	for _, src := range []string{tree, filepath.Join(tree, "large")} {
+		c := load(t, src)
+		d := openDisk(t, t.TempDir())
+		layer := newFaultLayer()
+		d.layer = layer
+		w := mustCreate(t, d, c, CreateOptions{Path: filepath.Join(t.TempDir(), "out")})
+		fillAll(t, w, c)
+		if _, err := w.Finish(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if layer.early > 0 {
+			t.Errorf("%d files were renamed before they were durable", layer.early)
+		}
+		layer.crash(t, true)
+		for bad, err := range d.Verify(t.Context(), c.table.Root) {
+			t.Errorf("bad: %+v, %v", bad, err)
+		}
+	}
+}
+
 // TestUnclaimedSurvivesKill: what a killed process had written and not synced
 // is found by its hash.
 func TestUnclaimedSurvivesKill(t *testing.T) {

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/ipfs/go-cid"
@@ -302,82 +301,6 @@ func TestVerifyNamesBad(t *testing.T) {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("stopped: %v", err)
 		}
-	}
-}
-
-// TestAddChanging: a file that changes while it is hashed is named.
-func TestAddChanging(t *testing.T) {
-	t.Parallel()
-	d := openDisk(t, t.TempDir())
-	path := filepath.Join(sample(t, 0), "large")
-	var once sync.Once
-	_, err := d.Add(t.Context(), path, AddOptions{Progress: func(int64) {
-		once.Do(func() { write(t, path, noise(9, 2<<20+5)) })
-	}})
-	if !errors.Is(err, ErrChanged) || !strings.Contains(err.Error(), path) {
-		t.Errorf("got %v", err)
-	}
-}
-
-// TestAddReadsOnce: a file in the state it was added in is not read again,
-// unless it was written too lately to tell.
-func TestAddReadsOnce(t *testing.T) {
-	t.Parallel()
-	d := openDisk(t, t.TempDir())
-	src := sample(t, 3)
-	first := mustAdd(t, d, src, AddOptions{})
-	recall := func() (read int) {
-		known := d.recall(first.Path, AddOptions{})
-		s := &scan{base: first.Path, hashers: 2, known: func(n *node, st state) []merkle.Leaf {
-			ls := known(n, st)
-			if ls == nil {
-				read++
-			}
-			return ls
-		}}
-		link, err := s.run(t.Context())
-		if err != nil || !link.CID.Equals(first.CID) {
-			t.Fatalf("got %v, %v", link.CID, err)
-		}
-		return read
-	}
-	if read := recall(); read != 4 {
-		t.Errorf("%d files just written were read, want all 4", read)
-	}
-	err := d.update(func(t tx) error { // as if it had been added a minute later
-		p, err := t.place(1)
-		if err != nil {
-			return err
-		}
-		recs := map[uint64]fileRec{}
-		err = t.eachFile(p, func(n uint64, f fileRec) error {
-			f.At += 60e9
-			recs[n] = f
-			return nil
-		})
-		for n, f := range recs {
-			err = errors.Join(err, t.in(filesBucket).Put(num(n), f.append(nil)))
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if read := recall(); read != 0 {
-		t.Errorf("%d files were read, want none", read)
-	}
-	poke(t, filepath.Join(src, "sub/a"), 0)
-	poke(t, filepath.Join(src, "sub/a"), 0)
-	if read := recall(); read != 1 {
-		t.Errorf("%d files were read, want the one that was written", read)
-	}
-}
-
-func TestAddLeavesOutPipes(t *testing.T) {
-	t.Parallel()
-	d := openDisk(t, t.TempDir())
-	if _, err := d.Add(t.Context(), os.DevNull, AddOptions{}); err == nil || !strings.Contains(err.Error(), "neither") {
-		t.Errorf("got %v", err)
 	}
 }
 

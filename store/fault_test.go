@@ -19,6 +19,7 @@ type faultLayer struct {
 	down    bool
 	unsaved map[string][]extent // by path at the time of writing
 	renames [][2]string
+	early   int // files that were not durable when a rename came
 }
 
 type extent struct {
@@ -73,6 +74,7 @@ func (l *faultLayer) rename(from, to string) error {
 		return errDown
 	}
 	l.renames = append(l.renames, [2]string{from, to})
+	l.early += len(l.unsaved)
 	return renameNew(from, to)
 }
 

@@ -58,6 +58,8 @@ func FuzzRecords(f *testing.F) {
 	f.Add(placeRec{Root: []byte{1}, Base: "/x", First: 1, Count: 1}.append(nil))
 	f.Add(fileRec{Place: 1, Rel: "a"}.append(nil))
 	f.Add(location{Off: 1, Payload: 3, Prefix: []byte("p")}.append(nil, leaf.Key))
+	f.Add([]byte{1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f})
+	f.Add([]byte{1, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		check := func(err error, again func() bool) {
 			if err != nil && !errors.Is(err, ErrDamaged) {

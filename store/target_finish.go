@@ -49,8 +49,9 @@ func clone(b []byte) []byte {
 	return append([]byte(nil), b...)
 }
 
-// Syncing more files than this goes by the whole file system where that can be
-// done: measured on ext4, 16,703 small files take 20 s one by one and 1 s at once.
+// syncFew is how many files are synced one by one; more go by the whole file
+// system where that can be done. Measured on ext4 with the Go toolchain's tree,
+// 15,000 files: 1.5 s one by one, eight at a time, and 0.2 s at once.
 const syncFew = 32
 
 // sync makes the bytes of files durable, so that they can be claimed.

@@ -37,6 +37,7 @@ func Test(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Unsafe", unsafe},
 		{"WrongWrites", wrongWrites},
 		{"Unshare", unshare},
+		{"UnshareShared", unshareShared},
 		{"VerifyGood", verifyGood},
 		{"Order", order},
 	} {
@@ -213,6 +214,33 @@ func unshare(t *testing.T, s store.Store) {
 	wantPieces(t, s, Make(t, filepath.Join(dir, "large"), store.AddOptions{}))
 	if _, err := os.Stat(filepath.Join(dir, "a/small")); err != nil {
 		t.Errorf("a file of the user is gone: %v", err)
+	}
+}
+
+// unshareShared: what two roots have stays until both are gone.
+func unshareShared(t *testing.T, s store.Store) {
+	dir := WriteTree(t, 145)
+	one := add(t, s, dir, store.AddOptions{})
+	WriteFile(t, filepath.Join(dir, "more"), []byte("more"), 0o644)
+	two := add(t, s, dir, store.AddOptions{})
+	c := Make(t, dir, store.AddOptions{})
+	if err := s.Unshare(one.CID); err != nil {
+		t.Fatal(err)
+	}
+	wantPieces(t, s, c)
+	if _, err := store.LoadTree(s, two.CID); err != nil {
+		t.Errorf("the tree of the other root: %v", err)
+	}
+	if err := s.Unshare(two.CID); err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range c.Tree {
+		if _, err := s.Block(b.CID); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("block %v is left: %v", b.CID, err)
+		}
+	}
+	if slices.Contains(s.Have(c.Keys()), true) {
+		t.Error("pieces are left")
 	}
 }
 
