@@ -73,6 +73,10 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	if n.store, err = store.Open(cfg.Dir, store.Config{}); err != nil {
+		n.cancel()
+		if errors.Is(err, store.ErrLocked) {
+			err = fmt.Errorf("%w: %w", ErrRunning, err)
+		}
 		return nil, err
 	}
 	n.emptyQuarantine()

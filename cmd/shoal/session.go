@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/shoal-p2p/shoal/node"
-	"github.com/shoal-p2p/shoal/store"
 	"github.com/urfave/cli/v2"
 )
 
@@ -120,7 +119,7 @@ func (sh *shell) openConfig(c *cli.Context, cfg node.Config, want need) (*sessio
 			return nil, err
 		}
 		s, err := startSession(c.Context, cfg)
-		inUse := errors.Is(err, node.ErrRunning) || errors.Is(err, store.ErrLocked)
+		inUse := errors.Is(err, node.ErrRunning)
 		if !inUse || time.Now().After(giveUp) {
 			return s, err
 		}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/shoal-p2p/shoal/merkle"
 	"github.com/shoal-p2p/shoal/node"
-	"github.com/shoal-p2p/shoal/store"
 )
 
 func TestSummary(t *testing.T) {
@@ -98,7 +97,7 @@ func TestErrorsToCodesAndWords(t *testing.T) {
 		{fmt.Errorf("get: %w", &node.VerificationError{Why: "wrong", Liars: []string{"x"}}), 4, []string{"get: b failed verification: wrong (x)"}},
 		{fmt.Errorf("piece 3: %w", merkle.ErrMismatch), 4, []string{"piece 3: content does not match its ID"}},
 		{fmt.Errorf("tree: %w", merkle.ErrUnsupported), 1, []string{"tree: unsupported"}},
-		{fmt.Errorf("x: %w", store.ErrExists), 1, []string{"x: target exists"}},
+		{errors.New("x: target exists"), 1, []string{"x: target exists"}},
 		{&codedError{3, errors.New("none")}, 3, []string{"none"}},
 		{errors.Join(errors.New("a"), errors.New("b")), 1, []string{"a; b"}},
 	} {
@@ -217,5 +216,29 @@ func TestSkipsLine(t *testing.T) {
 	}
 	if got, want := s.line(4), "left out 4 entries: .a (hidden), .b (hidden), .c (hidden), ...; --hidden takes names that begin with a dot"; got != want {
 		t.Errorf("got %q", got)
+	}
+}
+
+func TestLookingLine(t *testing.T) {
+	t.Parallel()
+	target, err := merkle.ParseTarget("shoal:bafkreibm6jg3ux5qumhcn2b3flc3tyu6dmlb4xa7u5bf44yegnrjhc4yeq/a?origin=http://o/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := target.Root.String()
+	for _, tt := range []struct {
+		cfg     node.Config
+		opt     node.FetchOptions
+		running bool
+		want    string
+	}{
+		{node.Config{}, node.FetchOptions{}, false, "looking for " + root + "/a (mDNS, DHT, 1 origin)"},
+		{node.Config{MDNS: "off", Origins: []string{"http://p/", "http://o/"}}, node.FetchOptions{Origins: []string{"http://p/"}, Peers: []string{"x", "y"}}, false,
+			"looking for " + root + "/a (DHT, 2 peers, 2 origins)"},
+		{node.Config{}, node.FetchOptions{}, true, "looking for " + root + "/a (the running node, 1 origin)"},
+	} {
+		if got := lookingLine(target, tt.cfg, tt.opt, tt.running); got != tt.want {
+			t.Errorf("got %q, want %q", got, tt.want)
+		}
 	}
 }
