@@ -13,11 +13,14 @@ func (t *Tree) Table() (*Table, error) {
 	if !t.Complete() {
 		return nil, fmt.Errorf("tree of %s: blocks missing: %d", t.rootCID, t.missing.Len())
 	}
+	// Room for what the links say, which is right when no node is named twice.
+	pieces, entries := min(t.leaves+len(t.nodes), MaxPieces), min(len(t.nodes), MaxEntries)
 	x := &expansion{
 		tree: t,
-		out:  &Table{Root: t.rootCID, loaded: map[int][]byte{}},
-		// The smallest link to a leaf has 38 bytes, so this is room enough and no stranger's claim.
-		numbers: make(map[Key]int32, min(t.interior/38, MaxPieces)),
+		out: &Table{Root: t.rootCID, loaded: map[int][]byte{},
+			Pieces: make([]Piece, 0, pieces), Entries: make([]Entry, 0, entries)},
+		numbers: make(map[Key]int32, pieces),
+		spans:   make([]Span, 0, pieces),
 	}
 	if err := x.entry("", t.root, 0, 0); err != nil {
 		return nil, err
@@ -200,11 +203,15 @@ func (x *expansion) leaf(off int64, k Key, n *treeNode) error {
 	if n.length > MaxLeaf {
 		return fmt.Errorf("%w: leaf %s of %d bytes, at most %d can be fetched", ErrTooLarge, k, n.length, MaxLeaf)
 	}
-	err := x.piece(off, Piece{Key: k, Size: n.length, Payload: int(n.size)})
-	if err == nil && n.block != nil {
-		x.out.loaded[int(x.numbers[k])] = n.block
+	if err := x.piece(off, Piece{Key: k, Size: n.length, Payload: int(n.size)}); err != nil {
+		return err
 	}
-	return err
+	number := int(x.numbers[k])
+	x.out.Pieces[number].mode = n.mode
+	if n.block != nil {
+		x.out.loaded[number] = n.block
+	}
+	return nil
 }
 
 // inline appends bytes that the tree holds itself.
@@ -229,7 +236,7 @@ func (x *expansion) piece(off int64, p Piece) error {
 		x.numbers[p.Key] = number
 		x.out.Pieces = append(x.out.Pieces, p)
 	}
-	if was := x.out.Pieces[number]; was != p {
+	if was := x.out.Pieces[number]; was.Size != p.Size || was.Payload != p.Payload {
 		return fmt.Errorf("%w tree: leaf %s has %d bytes with %d of the file in one place, %d with %d in another",
 			ErrMalformed, p.Key, was.Size, was.Payload, p.Size, p.Payload)
 	}

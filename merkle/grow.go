@@ -49,6 +49,7 @@ func (t *Tree) parts(d node, depth int, cursor *list.Element) error {
 			if size > MaxLeaf {
 				return fmt.Errorf("%w: leaf %s of %d bytes, at most %d can be fetched", ErrTooLarge, r.cid(), size, MaxLeaf)
 			}
+			t.leaves++
 			return nil
 		}
 		return t.child(r, l.tsize, edge{role: asPart, size: size}, depth, cursor)
@@ -119,6 +120,7 @@ func (t *Tree) child(r ref, tsize uint64, e edge, depth int, cursor *list.Elemen
 		if tsize > MaxLeaf {
 			return fmt.Errorf("%w: leaf %s of %d bytes, at most %d can be fetched", ErrTooLarge, r.cid(), tsize, MaxLeaf)
 		}
+		t.leaves++
 		return nil
 	}
 	n := t.nodes[r.key]

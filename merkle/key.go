@@ -26,10 +26,7 @@ func joinKey(codec byte, digest [sha256.Size]byte) (k Key) {
 // all others, so for the undefined CID and for identity CIDs, which hold their
 // content themselves.
 func KeyOf(c cid.Cid) (Key, bool) {
-	if !c.Defined() {
-		return Key{}, false
-	}
-	r, err := parseRef([]byte(c.KeyString()))
+	r, err := parseRef([]byte(c.KeyString())) // an undefined CID has no bytes
 	if err != nil || r.identity {
 		return Key{}, false
 	}

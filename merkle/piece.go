@@ -13,6 +13,8 @@ type Piece struct {
 	Key     Key
 	Size    int // bytes of the leaf block, 1 to MaxLeaf
 	Payload int // bytes of the file in it, 1 to Size
+
+	mode uint32 // in the frame, of a leaf that is a file by itself and came with the tree
 }
 
 // Verify hashes a whole leaf block and returns the payload within it, which is
@@ -45,7 +47,7 @@ func (p Piece) Frame() (prefix, suffix []byte) {
 	if p.Key[0] == cid.Raw {
 		return nil, nil
 	}
-	return leafFrame(typeFile, p.Payload, 0)
+	return leafFrame(typeFile, p.Payload, p.mode)
 }
 
 // Wrap rebuilds and verifies the leaf block from the payload alone. For a raw
@@ -61,7 +63,7 @@ func (p Piece) Wrap(payload []byte) (block []byte, err error) {
 		return nil, fmt.Errorf("%w: leaf %s holds %d bytes of the file, got %d", ErrMismatch, p.Key, p.Payload, len(payload))
 	}
 	for _, typ := range []uint64{typeFile, typeRaw} {
-		prefix, suffix := leafFrame(typ, p.Payload, 0)
+		prefix, suffix := leafFrame(typ, p.Payload, p.mode)
 		block = append(append(append(block[:0], prefix...), payload...), suffix...)
 		if _, err = p.Verify(block); err == nil {
 			return block, nil

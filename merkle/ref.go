@@ -53,6 +53,9 @@ func parseRef(b []byte) (r ref, err error) {
 
 // refOf checks that c is of a kind that shoal fetches.
 func refOf(c cid.Cid) (r ref, err error) {
+	if !c.Defined() {
+		return r, fmt.Errorf("%w content ID: it is undefined", ErrMalformed)
+	}
 	p := c.Prefix()
 	if p.Codec != cid.Raw && p.Codec != cid.DagProtobuf {
 		return r, fmt.Errorf("%w: %s holds %s: only files and directories (raw and dag-pb) can be fetched%s",

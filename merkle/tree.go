@@ -31,6 +31,7 @@ type Tree struct {
 	missing  *list.List        // of *treeNode: the frontier, depth-first
 	interior int               // bytes of interior blocks here
 	loaded   int               // bytes of leaf blocks kept
+	leaves   int               // links to leaves that need no block, in the blocks here
 	broken   error             // what a block showed; the tree is of no use then
 }
 
@@ -69,9 +70,6 @@ const (
 // ErrMalformed as in Parse. The tree of an identity root, and of the empty raw
 // leaf, is complete at once.
 func NewTree(root cid.Cid) (*Tree, error) {
-	if !root.Defined() {
-		return nil, fmt.Errorf("%w content ID: it is undefined", ErrMalformed)
-	}
 	r, err := refOf(root)
 	if err != nil {
 		return nil, err
