@@ -166,6 +166,7 @@ func TestCacheDamaged(t *testing.T) {
 		"version":   bytes.Replace(b, []byte(`"version":1`), []byte(`"version":2`), 1),
 		"peer":      bytes.ReplaceAll(b, []byte("12D3"), []byte("0OIl")),
 		"address":   bytes.ReplaceAll(b, []byte("/ip4/10"), []byte("/ip9/10")),
+		"long peer": bytes.Replace(b, []byte("12D3"), bytes.Repeat([]byte("1"), maxCacheFile/2), 1),
 		"too large": bytes.Repeat([]byte(" "), maxCacheFile+1),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,7 +1,6 @@
 package dht
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -106,39 +105,33 @@ func (c *Cache) load(now time.Time) error {
 
 func (c *Cache) decode(b []byte, now time.Time) error {
 	var f cacheFile
-	d := json.NewDecoder(bytes.NewReader(b))
-	if err := d.Decode(&f); err != nil {
+	if err := json.Unmarshal(b, &f); err != nil {
 		return err
 	}
 	if f.Version != cacheVersion {
 		return fmt.Errorf("version %d, want %d", f.Version, cacheVersion)
 	}
 	for s, e := range f.Peers {
-		id, err := peer.Decode(s)
+		p, err := e.info(s)
 		if err != nil {
-			return fmt.Errorf("peer %q: %w", s, err)
-		}
-		p := peer.AddrInfo{ID: id}
-		for _, s := range e.Addrs {
-			a, err := ma.NewMultiaddr(s)
-			if err != nil {
-				return fmt.Errorf("address of %s: %w", id, err)
-			}
-			p.Addrs = append(p.Addrs, a)
+			return err
 		}
 		if at := time.Unix(e.Worked, 0); fresh(at, now, cachePeerLife) {
 			c.keep(p, at)
 		}
 	}
 	for s, provs := range f.Roots {
+		if len(s) > maxBase58 {
+			return fmt.Errorf("root of %d characters", len(s))
+		}
 		key, err := mh.FromB58String(s)
 		if err != nil {
 			return fmt.Errorf("root %q: %w", s, err)
 		}
 		for s, sec := range provs {
-			id, err := peer.Decode(s)
+			id, err := decodeID(s)
 			if err != nil {
-				return fmt.Errorf("provider %q: %w", s, err)
+				return err
 			}
 			_, known := c.peers[id]
 			if at := time.Unix(sec, 0); known && fresh(at, now, cacheProviderLife) {
@@ -147,6 +140,39 @@ func (c *Cache) decode(b []byte, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// maxBase58 is the longest base58 string that is decoded, twice what the longest
+// identifiers need: decoding takes time with the square of the length.
+const maxBase58 = 128
+
+func decodeID(s string) (peer.ID, error) {
+	if len(s) > maxBase58 {
+		return "", fmt.Errorf("peer ID of %d characters", len(s))
+	}
+	id, err := peer.Decode(s)
+	if err != nil {
+		return "", fmt.Errorf("peer %q: %w", s, err)
+	}
+	return id, nil
+}
+
+// info reads the entry of the peer with the ID s.
+func (e cacheFilePeer) info(s string) (p peer.AddrInfo, err error) {
+	if p.ID, err = decodeID(s); err != nil {
+		return p, err
+	}
+	for _, s := range e.Addrs {
+		if len(s) > maxCacheAddrLen {
+			return p, fmt.Errorf("address of %s of %d characters", p.ID, len(s))
+		}
+		a, err := ma.NewMultiaddr(s)
+		if err != nil {
+			return p, fmt.Errorf("address of %s: %w", p.ID, err)
+		}
+		p.Addrs = append(p.Addrs, a)
+	}
+	return p, nil
 }
 
 // fresh says whether at is within life before now. A clock that was set back

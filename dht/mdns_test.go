@@ -25,9 +25,8 @@ type hub struct {
 }
 
 type hubPort struct {
-	hub  *hub
-	in   chan lanPacket
-	once sync.Once
+	hub *hub
+	in  chan lanPacket
 }
 
 func (h *hub) join() *hubPort {
