@@ -358,6 +358,39 @@ func TestResumeDistrustsDisk(t *testing.T) {
 	}
 }
 
+// TestTwoTargets: a root that is begun at one path and again at another takes
+// along what it has, and counts each piece once.
+func TestTwoTargets(t *testing.T) {
+	t.Parallel()
+	c := load(t, sample(t, 2))
+	d := openDisk(t, t.TempDir())
+	out := filepath.Join(t.TempDir(), "b")
+	for i, path := range []string{filepath.Join(t.TempDir(), "a"), out, ""} {
+		w := mustCreate(t, d, c, CreateOptions{Path: path})
+		for piece, have := range w.Have() {
+			if have != (piece < 2*i) {
+				t.Errorf("target %d, piece %d: have %v", i, piece, have)
+			}
+		}
+		for piece := range 2*i + 2 {
+			if err := w.Write(piece, c.pieces[piece%len(c.pieces)]); err != nil && piece < len(c.pieces) {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		want := min(2*i+2, len(c.pieces))
+		if r, err := d.Root(c.table.Root); err != nil || r.Have != want || r.State != Fetching {
+			t.Errorf("target %d: got %+v, %v, want %d pieces", i, r, err, want)
+		}
+	}
+	w := mustCreate(t, d, c, CreateOptions{Path: out})
+	if got, err := w.Finish(t.Context()); err != nil || got != out {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
 // TestForeignPartial: what stands under the temporary name and is not ours is
 // left alone, be it a link to somewhere else.
 func TestForeignPartial(t *testing.T) {

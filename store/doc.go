@@ -1,10 +1,24 @@
 // Package store keeps bytes on disk, indexed by leaf CID.
 //
-// Files that are added stay where they are; downloads go straight to their
-// final place under a temporary name and are renamed when complete and
-// verified. The index (bbolt) maps a leaf to the file, offset and length that
-// hold it, so a piece that is here under any root is here for all.
+// Files that are added stay where they are; downloads go straight to a
+// temporary name beside their final place and get the final name when they are
+// complete, verified and durable. A piece that is here under any root is here
+// for all. The package makes no API promise.
+//
+// The index, DIR/index.db (bbolt), knows roots, the interior blocks of their
+// trees, and places: a place is a tree of files, or one file in DIR/pieces, that
+// holds pieces of a root. A leaf's Key and the number of a file lead to the
+// offset, length and frame of the leaf in it, so reading a piece is one look-up,
+// one read and one hash; nothing is read when the store opens. Records are in
+// record.go, buckets in index.go.
+//
+// What ReadPiece returns has been hashed after it was read, so a file that
+// changed, a disk that rots and an index that is wrong can withdraw a piece and
+// never serve a wrong one. What the index claims of a download was durable
+// before it was claimed, and is hashed again when the download is resumed; see
+// diskWriter and TestCrash.
 //
 // Disk is the real store and Mem a small honest one for tests; both pass the
-// suite in storetest. Read Store next.
+// suite in storetest. Goroutines are started only within a call and end with
+// it. Read Store next, then Disk.Add and diskWriter.
 package store
