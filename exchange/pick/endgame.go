@@ -12,23 +12,25 @@ const lateEvery = 250 * time.Millisecond
 
 // endgame asks for second copies when all that is missing is in flight: of
 // what would be finished last, at peers that have room and would be sooner by
-// at least a tenth. What another source holds is asked once, of idle peers.
-// The first copy that verifies wins; Done cancels the other.
+// at least a tenth. The first copy that verifies wins; Done cancels the other.
+// What another source holds is asked of peers that have nothing else to do.
 func (p *Picker) endgame(plan *Plan) {
-	p.wakeAt(p.now.Add(lateEvery))
-	for _, l := range p.late() {
-		if len(p.started) >= p.cfg.MaxStarted {
-			return
-		}
-		if q := p.spare(l.piece, l.left-l.left/10); q != nil {
-			p.whole(plan, q, l.piece)
+	if len(p.order) > 1 {
+		p.wakeAt(p.now.Add(lateEvery))
+		for _, l := range p.late() {
+			if len(p.started) >= p.cfg.MaxStarted {
+				return
+			}
+			if q := p.spare(l.piece, l.left-l.left/10); q != nil {
+				p.whole(plan, q, l.piece)
+			}
 		}
 	}
 	if len(p.held) == 0 {
 		return
 	}
 	for _, q := range p.order {
-		if q.out == 0 && !q.snubbed && !p.full(q) {
+		if q.out == 0 && !q.snubbed && !p.full(q) && !q.refused.rest.After(p.now) {
 			if i := p.heldAt(q); i >= 0 {
 				p.whole(plan, q, i)
 			}
@@ -64,12 +66,13 @@ func (p *Picker) spare(i int, limit time.Duration) *peer {
 	return q
 }
 
-// heldAt returns the lowest piece that another source holds, no peer is
-// asked for, and q has; -1 if there is none.
+// heldAt returns the highest piece that another source holds, no peer is
+// asked for, and q has; -1 if there is none. The highest, because the origin
+// sends runs in order: it is the last to get there.
 func (p *Picker) heldAt(q *peer) int {
 	best := -1
 	for i := range p.held {
-		if (best < 0 || i < best) && p.missing.has(i) && len(p.tries[i]) == 0 && q.ask.has(i) {
+		if i > best && p.missing.has(i) && len(p.tries[i]) == 0 && q.ask.has(i) {
 			best = i
 		}
 	}

@@ -105,6 +105,7 @@ func (p *Picker) snub(q *peer, snubbed bool) {
 	p.due.hot = true
 	for _, a := range q.tries {
 		p.refresh(a.piece)
+		p.retry(a)
 	}
 }
 

@@ -69,9 +69,6 @@ func (p *Picker) refresh(i int) {
 	if missing && !held && !busy && len(copies) < maxCopies {
 		in = uint8(min(pc.holders, commonest))
 	}
-	if in != nowhere && len(copies) > 0 {
-		p.retry(i)
-	}
 	p.move(i, in)
 }
 
@@ -155,15 +152,14 @@ func (p *Picker) drop(a *attempt) {
 		delete(p.tries, a.piece)
 	}
 	p.refresh(a.piece)
-	if p.pieces[a.piece].in != nowhere {
-		p.retry(a.piece)
-	}
+	p.retry(a)
 }
 
-// retry puts a piece that was begun before those that were not. The list is
+// retry puts the piece of an attempt that stalled or was lost before those
+// that were not begun, unless it was a mere try of a snubbed peer. The list is
 // short: what falls off is still found by rarity.
-func (p *Picker) retry(i int) {
-	if !slices.Contains(p.again, i) {
+func (p *Picker) retry(a *attempt) {
+	if i := a.piece; a.asked > 1 && p.pieces[i].in != nowhere && !slices.Contains(p.again, i) {
 		p.again = append(p.again[max(0, len(p.again)-p.cfg.MaxStarted+1):], i)
 	}
 }

@@ -18,7 +18,7 @@ func (p *Picker) Advance(now time.Time) Plan {
 	for _, q := range p.order {
 		p.feed(&plan, q)
 	}
-	if p.unasked == 0 && p.missing.len > 0 && len(p.order) > 1 {
+	if p.unasked == 0 && p.missing.len > 0 && len(p.order) > 0 {
 		p.endgame(&plan)
 	}
 	plan.Cancels, p.cancels = p.cancels, nil
