@@ -19,6 +19,7 @@ const (
 	maxCachePeers     = 2000
 	maxCacheAddrs     = 8
 	maxCacheAddrLen   = 256
+	maxCacheKey       = 80 // of a root's multihash, in bytes: kad-dht takes no longer ones
 	maxCacheFile      = 8 << 20
 	cacheProviderLife = 24 * time.Hour
 	cachePeerLife     = 30 * 24 * time.Hour
@@ -83,7 +84,7 @@ func (c *Cache) Worked(root cid.Cid, p peer.AddrInfo) {
 		return
 	}
 	c.dirty = true
-	if root.Defined() {
+	if root.Defined() && len(root.Hash()) <= maxCacheKey {
 		c.link(string(root.Hash()), p.ID, now)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
+	mh "github.com/multiformats/go-multihash"
 
 	"github.com/shoal-p2p/shoal/internal/testnet"
 )
@@ -53,6 +54,12 @@ func TestCacheRemembers(t *testing.T) {
 		c.Worked(root, b)
 		c.Worked(cid.Undef, d)
 		c.Worked(other, peer.AddrInfo{ID: a.ID}) // no address: says nothing
+		// No root that a DHT knows, and too long for the file.
+		inline, err := mh.Sum(make([]byte, 500), mh.IDENTITY, -1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Worked(cid.NewCidV1(cid.Raw, inline), b)
 		if err := c.Save(); err != nil {
 			t.Fatal(err)
 		}

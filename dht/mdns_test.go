@@ -208,6 +208,27 @@ func TestMDNSFlood(t *testing.T) {
 	})
 }
 
+// Packets that do not come from this network are dropped: the port may be open to
+// the Internet.
+func TestMDNSFromFar(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hosts := testnet.New(t, 2, testnet.Config{})
+		var lan hub
+		port := lan.join()
+		m := startMDNS(t, hosts[0], port, func(peer.AddrInfo) { t.Error("dials") })
+		b, err := mdnsAnswer(m.service, "abc", testnet.Info(hosts[1]), mdnsTTL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		port.in <- lanPacket{from: netip.MustParseAddr("8.8.8.8"), data: b}
+		time.Sleep(time.Second)
+		if m.Seen(hosts[1].ID()) {
+			t.Error("seen")
+		}
+	})
+}
+
 // The real sockets, on this machine's own interfaces.
 func TestMDNSSockets(t *testing.T) {
 	t.Parallel()
