@@ -10,30 +10,35 @@ const (
 	runLength   = 16 // consecutive pieces of a run: 16 MiB is well beyond readahead, and short enough to spread starts
 )
 
-// choose returns the piece to begin at a peer, -1 if there is none.
+// choose returns the piece to begin at a peer, -1 if there is none. What was
+// looked for in vain is not looked for again until something has changed.
 func (p *Picker) choose(q *peer) int {
-	if p.full(q) || q.found == p.opened+1 {
+	if p.full(q) || q.none == p.opened+1 {
 		return -1
 	}
 	c := &p.classes[q.path]
-	if i := p.chooseFrom(q, c.better); i >= 0 {
-		return i
-	}
-	if c.better != nil && c.worth {
-		if i := p.chooseFrom(q, nil); i >= 0 {
+	if c.better != nil && q.noneFar != p.opened+1 {
+		if i := p.chooseFrom(q, c.better); i >= 0 {
 			return i
 		}
+		q.noneFar = p.opened + 1
 	}
 	if c.better != nil && !c.worth {
 		p.wakeAt(p.now.Add(reweigh)) // its turn may come with time
 		return -1
 	}
-	q.found = p.opened + 1
+	if i := p.chooseFrom(q, nil); i >= 0 {
+		return i
+	}
+	q.none = p.opened + 1
 	return -1
 }
 
 // chooseFrom chooses among the open pieces that a peer has and not does not.
 func (p *Picker) chooseFrom(q *peer, not *set) int {
+	if w, _ := common(p.open, q.ask, not, 0); w < 0 {
+		return -1
+	}
 	if i := p.goOn(q, not); i >= 0 {
 		return i
 	}

@@ -26,6 +26,9 @@ func (p *Picker) weigh() {
 	if len(p.order) == 0 {
 		return
 	}
+	for _, q := range p.order {
+		q.look()
+	}
 	var betterRate float64
 	better, waiting := (*set)(nil), false
 	for path := range paths {

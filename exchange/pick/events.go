@@ -116,7 +116,7 @@ func (p *Picker) tick() {
 		for _, i := range q.refused.expired(p.now) {
 			if q.have.has(i) {
 				q.ask.add(i)
-				q.found = 0
+				q.look()
 			}
 		}
 		if len(q.refused.until) > 0 {

@@ -39,7 +39,8 @@ type peer struct {
 	alive   time.Time     // last sign of life
 
 	refused refusals
-	found   uint64 // Picker.opened when it last found nothing to ask, plus one; 0: look
+	none    uint64 // Picker.opened when it last had nothing to ask, plus one; 0: look
+	noneFar uint64 // the same, of what no better path holds
 	run     int    // next piece of its run, see Picker.consecutive
 	left    int    // pieces left of it
 }
@@ -104,7 +105,7 @@ func (p *Picker) OnHave(now time.Time, key PeerKey, first, count int) {
 	if q == nil || first >= end {
 		return
 	}
-	q.found = 0
+	q.look()
 	q.alive = p.now
 	p.due.hot = true
 	all := end-first == len(p.pieces)
@@ -167,6 +168,9 @@ func (p *Picker) OnUnhave(now time.Time, key PeerKey, first, count int) {
 		p.count(i, -1)
 	}
 }
+
+// look forgets that there was nothing to ask.
+func (q *peer) look() { q.none, q.noneFar = 0, 0 }
 
 // clip cuts a run of pieces to those there are, whatever a stranger sends.
 func (p *Picker) clip(first, count int) (int, int) {

@@ -144,7 +144,7 @@ func (p *Picker) drop(a *attempt) {
 	q := a.peer
 	p.outstanding(q, -p.span(a.piece, a.got, a.asked-a.got))
 	q.tries = without(q.tries, a)
-	q.found = 0
+	q.look()
 	p.started = without(p.started, a)
 	if left := without(p.tries[a.piece], a); len(left) > 0 {
 		p.tries[a.piece] = left
