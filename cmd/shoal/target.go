@@ -199,8 +199,12 @@ func lookingLine(target merkle.Target, cfg node.Config, opt node.FetchOptions, r
 		where = append(where, "DHT")
 	}
 	add := func(one, many string, lists ...[]string) {
-		if all := slices.Concat(lists...); len(all) > 0 {
-			where = append(where, count(len(all), one, many))
+		distinct := map[string]bool{} // a flag is in cfg and in opt
+		for _, v := range slices.Concat(lists...) {
+			distinct[v] = true
+		}
+		if len(distinct) > 0 {
+			where = append(where, count(len(distinct), one, many))
 		}
 	}
 	add("peer", "peers", opt.Peers, target.Peers)
