@@ -100,6 +100,9 @@ func (p *Policy) take(s Spend) {
 // has twice as many: a single flow needs several round trips to get up to speed.
 func (p *Policy) slots() int {
 	n := p.cfg.Parallel
+	if p.failures > 0 {
+		return 1 - len(p.flights) // to see whether it is back
+	}
 	if p.cfg.Class == Interactive && (p.alone() || p.first == 0) {
 		n *= 2
 	}

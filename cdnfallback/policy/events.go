@@ -5,8 +5,10 @@ import "time"
 // OnPeer tells of a connected peer of the root.
 func (p *Policy) OnPeer(now time.Time, peer string) {
 	p.clock(now)
-	if len(p.peers) == 0 {
-		p.shortage = shortage{} // it was nobody's fault so far
+	if !p.met {
+		p.met = true
+		p.shortage, p.fast, p.slow = shortage{}, newMeter(fastTau), newMeter(slowTau) // that nothing came was nobody's fault
+		p.byPeers = p.now
 	}
 	if p.peers[peer] == nil {
 		p.peers[peer] = &rival{hash: hash(peer)}
@@ -129,6 +131,8 @@ func (p *Policy) OnOrigin(now time.Time, first, count int, ok bool, bytes int64)
 		p.failures, p.retry = 0, time.Time{}
 	case bytes > 0:
 		p.runs = 0
+	case p.now.Before(p.retry):
+		// Requests that fail together are one failure.
 	default:
 		p.runs = 0
 		p.retry = p.now.Add(min(firstRetry<<min(p.failures, 16), lastRetry))
@@ -143,9 +147,11 @@ const (
 )
 
 // OnOriginDown tells that no origin can be asked until then; zero: one can be.
+// It overrides the pause that follows a failure: the caller may know of another
+// origin.
 func (p *Policy) OnOriginDown(now, until time.Time) {
 	p.clock(now)
-	if !p.down.Equal(until) {
-		p.down, p.changed = until, true
+	if !p.down.Equal(until) || p.now.Before(p.retry) {
+		p.down, p.retry, p.changed = until, time.Time{}, true
 	}
 }

@@ -23,7 +23,8 @@ type Policy struct {
 
 	peers     map[string]*rival
 	rivals    []uint64 // hashes of the peers that lack something; nil: make anew
-	fewest    int      // pieces here
+	count     int      // pieces here
+	met       bool     // there was a peer once
 	providers int      // known in the last look
 	looked    time.Time
 	claims    claims
@@ -88,7 +89,7 @@ func New(cfg Config, sizes []int, self string, rng *rand.Rand) *Policy {
 		pieces: make([]piece, n), missing: newSet(n), idle: newSet(n), orphans: newSet(n),
 		due:   dues{at: map[int]time.Time{}},
 		peers: map[string]*rival{}, claims: claims{until: map[int]claim{}},
-		fast: meter{tau: 2}, slow: meter{tau: 20}, askTime: firstAskTime, askedAt: map[int]time.Time{},
+		fast: newMeter(fastTau), slow: newMeter(slowTau), askTime: firstAskTime, askedAt: map[int]time.Time{},
 		jitter: time.Duration(rng.Int64N(int64(coldJitter))),
 	}
 	total := 0
@@ -118,6 +119,9 @@ func (p *Policy) Want(now time.Time, piece int, deadline time.Time) {
 	}
 	p.clock(now)
 	p.begin()
+	if p.missing.len == 0 { // silence while nothing was wanted is no stall
+		p.byPeers = p.now
+	}
 	p.pieces[piece].wanted = true
 	if !p.pieces[piece].done {
 		p.due.set(piece, deadline)
@@ -156,7 +160,7 @@ func (p *Policy) Done(now time.Time, piece int) {
 	p.clock(now)
 	p.pieces[piece].done = true
 	p.pieces[piece].flying = false
-	p.fewest++
+	p.count++
 	if asked, ok := p.askedAt[piece]; ok {
 		p.askTime += (p.now.Sub(asked) - p.askTime) / 8
 	}
@@ -171,7 +175,7 @@ func (p *Policy) Lost(now time.Time, piece int) {
 	}
 	p.clock(now)
 	p.pieces[piece].done = false
-	p.fewest--
+	p.count--
 	p.refresh(piece)
 	p.changed = true
 }

@@ -14,6 +14,13 @@ type meter struct {
 	last   time.Time
 }
 
+const (
+	fastTau = 2.0  // seconds: to react
+	slowTau = 20.0 // seconds: to be sure
+)
+
+func newMeter(tau float64) meter { return meter{tau: tau} }
+
 func (m *meter) pass(now time.Time) {
 	if m.last.IsZero() {
 		m.last = now

@@ -1,9 +1,6 @@
 package policy
 
-import (
-	"math"
-	"time"
-)
+import "time"
 
 // start: an interactive fetch begins at the origin, at once if nobody is known,
 // else if peers have not delivered anything in half a second.
@@ -14,7 +11,7 @@ func (p *Policy) start() (Spend, bool) {
 	if p.alone() {
 		return p.run(p.orphans, Start, p.longRun(), nil)
 	}
-	if p.fast.bytes > 0 || p.first > 0 {
+	if p.fast.bytes > 0 || len(p.flights) > 0 {
 		return Spend{}, false
 	}
 	if at := p.graceEnd().Add(knownWait); p.now.Before(at) {
@@ -36,11 +33,11 @@ func (p *Policy) inject() (Spend, bool) {
 }
 
 // longRun is the bytes of a request of a fetch that nobody else can help. It
-// doubles with each success, so that a peer that is found in the first second
-// still has something to give, and ends short enough for all requests to end
-// together.
+// doubles with each success up to a second of the origin's rate, so that a peer
+// that is found late still has something to give, and gets shorter at the end,
+// so that all requests end together.
 func (p *Policy) longRun() int {
-	long := min(p.cfg.LongRun, firstRun<<min(p.runs, 10))
+	long := min(p.cfg.LongRun, firstRun<<min(p.runs, 10), int(p.originRate()))
 	share := p.missing.len / (4 * p.cfg.Parallel) * p.size
 	return max(min(long, share), firstRun)
 }
@@ -74,10 +71,14 @@ func (p *Policy) peerETA(i int) time.Time {
 	pc := &p.pieces[i]
 	never := p.now.Add(time.Hour)
 	if at, asked := p.askedAt[i]; asked {
-		if p.now.Sub(at) > 2*p.askTime {
+		switch late := p.now.Sub(at) - p.askTime; {
+		case late > p.askTime:
 			return never
+		case late > 0:
+			return p.now.Add(p.askTime / 2)
+		default:
+			return at.Add(p.askTime)
 		}
-		return at.Add(p.askTime)
 	}
 	if pc.holders == 0 {
 		return never
@@ -126,7 +127,7 @@ func (p *Policy) stallAt() time.Time {
 // deficit: peers deliver less than is needed for several seconds on end. An
 // interactive fetch fills its slots; others take what a token bucket gives.
 func (p *Policy) deficit() (Spend, bool) {
-	if p.cfg.Class == Economy || p.slots() <= 0 {
+	if p.cfg.Class == Economy || p.slots() <= 0 || p.reading() {
 		return Spend{}, false
 	}
 	if p.probe() {
@@ -157,26 +158,24 @@ func (p *Policy) probe() bool {
 // tail: at most two pieces are left and the origin would be much sooner. In a
 // crowd only the slowest may do this, or each download would cost two pieces.
 func (p *Policy) tail() (Spend, bool) {
-	if p.missing.len > tailPieces || p.cfg.Class == Economy || len(p.flights) > 0 {
+	if p.missing.len > tailPieces || p.cfg.Class == Economy || len(p.flights) > 0 || p.reading() {
 		return Spend{}, false
 	}
 	if p.cfg.Class == Background && !p.slowest() {
 		return Spend{}, false
 	}
 	left := p.missing.len * p.size
-	peers := math.Inf(1)
-	if rate := p.fast.rate(p.now); rate > 0 {
-		peers = float64(left) / rate
-	}
-	if peers <= max(1, 1.5*p.fetchTime(left).Seconds()) || p.now.Sub(p.byPeers) < tailQuiet {
+	quiet := p.now.Sub(p.byPeers).Seconds()
+	rate := min(p.fast.rate(p.now), float64(p.size)/max(quiet, 1e-3)) // a piece in all that time at most
+	if float64(left) <= max(rate, 1)*max(1, 1.5*p.fetchTime(left).Seconds()) {
 		return Spend{}, false
 	}
 	return p.any(Tail, p.cfg.RunBytes)
 }
 
-// tailQuiet is how long peers must have delivered nothing: pieces come in one
-// go, so the last two are half done when the one before arrives.
-const tailQuiet = time.Second
+// reading reports whether all that is missing has a deadline: a reader that has
+// enough ahead wants little, and a low rate is nobody's fault.
+func (p *Policy) reading() bool { return len(p.due.at) >= p.missing.len }
 
 // slowest reports whether this node has the fewest pieces of a crowd.
 func (p *Policy) slowest() bool {
@@ -184,7 +183,7 @@ func (p *Policy) slowest() bool {
 		return false
 	}
 	for _, r := range p.peers {
-		if r.count < p.fewest {
+		if r.count < p.count {
 			return false
 		}
 	}

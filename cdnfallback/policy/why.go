@@ -20,6 +20,8 @@ func (p *Policy) Why(now time.Time) (next time.Time, code Code) {
 		return next, Backoff
 	case p.now.Before(p.graceEnd()):
 		return p.graceEnd(), Grace
+	case p.forming():
+		return p.graceEnd().Add(knownWait), Grace
 	case p.orphans.len > 0 && p.alone():
 		return time.Time{}, Using
 	case p.orphans.len > 0:
