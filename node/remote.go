@@ -18,12 +18,15 @@ type remote struct {
 	s       *exchange.Session
 	opened  bool // it answered
 	missing bool // and has none of it
+	pieces  bool // it knew the tree, so it can be asked for it
 	all     bool
 	have    exchange.HaveMap
 	asked   map[int]bool // pieces in flight
 	strikes int          // wrong pieces
 	gave    int64        // verified payload bytes
 }
+
+var errMissing = errors.New("does not have it")
 
 // maxRemotes is how many peers a root has at most: "40 connected (80 max)" of
 // the reference parameters.
@@ -61,9 +64,14 @@ func (d *download) onOpened(now time.Time, ev exchange.Opened) {
 	r.opened, r.missing = true, ev.Missing
 	if r.missing {
 		d.forgetHaves(now, r)
+		d.look.gone(r.s.Peer, errMissing)
 		return
 	}
 	d.look.answered(r.s.Peer)
+	if ev.Pieces > 0 && !r.pieces {
+		r.pieces = true
+		delete(d.trees.slow, r.s) // what it could not answer before
+	}
 	if d.table != nil && ev.Pieces > 0 && ev.Pieces != len(d.table.Pieces) {
 		d.lied(now, r, fmt.Errorf("claims %d pieces of %d", ev.Pieces, len(d.table.Pieces)))
 		return

@@ -22,6 +22,7 @@ type treeSearch struct {
 	asked *exchange.Session // whose answer is waited for
 	node  cid.Cid
 	skip  int
+	holes bool // the order of the root's blocks has ended, and some are missing
 	until time.Time
 	slow  map[*exchange.Session]int // parts that did not come, or were useless
 	from  any                       // *exchange.Session or *source that gave the last useful block
@@ -145,7 +146,7 @@ func (d *download) advanceTree(ctx context.Context, now time.Time) time.Time {
 // nextRoot is the node below which peers are asked: the root, whose blocks come
 // in order, or the first missing one when that order ended with a hole.
 func (d *download) nextRoot() cid.Cid {
-	if d.phase == loading && d.trees.skip >= 0 {
+	if d.phase == loading && !d.trees.holes {
 		return d.root
 	}
 	return d.nextNode()
@@ -190,15 +191,15 @@ func (d *download) onTreePart(ctx context.Context, now time.Time, ev exchange.Tr
 			break
 		}
 	}
-	t.skip = ev.Skip + len(ev.Blocks)
-	if useful > 0 {
+	if useful == 0 {
+		t.slow[ev.From]++ // and the same is asked again, of another if there is one
+	} else {
+		t.skip = ev.Skip + len(ev.Blocks)
 		d.useful, t.from = now, ev.From
 		d.worked(ev.From)
-	} else {
-		t.slow[ev.From]++
 	}
-	if !ev.More && d.phase == loading && !d.tree.Complete() {
-		t.skip = -1 // from here on by the first missing node
+	if !ev.More && d.phase == loading && !d.tree.Complete() && t.skip > 0 {
+		t.holes = true // from here on by the first missing node
 	}
 }
 
