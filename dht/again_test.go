@@ -31,6 +31,10 @@ func TestAgain(t *testing.T) {
 			// Hungry again: at once, then from 10 s.
 			{time.Hour, 8, false, 10 * time.Second}, {time.Hour, 8, false, time.Hour + 20*time.Second},
 		}},
+		{"enough makes the pause short again", Again{}, []step{
+			{0, 0, false, 0}, {10 * time.Second, 0, false, 10 * time.Second}, {11 * time.Second, 5, true, -1},
+			{12 * time.Second, 4, true, 20 * time.Second},
+		}},
 		{"bounded", Again{First: time.Second, Most: 3 * time.Second}, []step{
 			{0, 0, false, 0}, {time.Second, 0, false, time.Second}, {3 * time.Second, 0, false, 3 * time.Second},
 			{6 * time.Second, 0, false, 6 * time.Second}, {9 * time.Second, 0, false, 9 * time.Second},

@@ -116,6 +116,9 @@ func TestCacheBounded(t *testing.T) {
 			c.Worked(named(t, fmt.Sprint(i)), cachePeer(t, 0, 20))
 			time.Sleep(time.Second)
 		}
+		if len(c.roots) != maxCacheRoots || len(c.Providers(named(t, "0"))) != 0 {
+			t.Errorf("%d roots, want %d without the first", len(c.roots), maxCacheRoots)
+		}
 		for i := range maxCachePeers + 10 {
 			p := cachePeer(t, i, 1)
 			if i <= maxCachePerRoot {
@@ -125,8 +128,8 @@ func TestCacheBounded(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 		}
-		if len(c.roots) > maxCacheRoots || len(c.peers) != maxCachePeers {
-			t.Errorf("%d roots, %d peers", len(c.roots), len(c.peers))
+		if len(c.peers) != maxCachePeers {
+			t.Errorf("%d peers, want %d", len(c.peers), maxCachePeers)
 		}
 		for _, provs := range c.roots {
 			if len(provs) > maxCachePerRoot {

@@ -115,33 +115,40 @@ func TestProvideWithoutAddress(t *testing.T) {
 	})
 }
 
-// A provider without addresses is looked up; one that nobody knows is left out.
+// A provider without addresses is looked up, and sent once even if an address
+// comes in by itself meanwhile; one that nobody knows is left out.
 func TestFindFillsAddresses(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		hosts := testnet.New(t, 3, testnet.Config{})
-		holder, lost := testnet.Info(hosts[2]), testPeer(t, 77)
-		asked := fakeServer(hosts[1], func(m *pb.Message) *pb.Message {
-			a := pb.NewMessage(m.GetType(), m.GetKey(), 0)
-			switch {
-			case m.GetType() == pb.Message_GET_PROVIDERS:
-				a.ProviderPeers = pb.RawPeerInfosToPBPeers([]peer.AddrInfo{{ID: lost.ID}, {ID: holder.ID}, {ID: holder.ID}})
-			case string(m.GetKey()) == string(holder.ID):
-				a.CloserPeers = pb.RawPeerInfosToPBPeers([]peer.AddrInfo{holder})
-			}
-			return a
+	for name, addrs := range map[string]int{"never": 0, "meanwhile": 1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				hosts := testnet.New(t, 3, testnet.Config{})
+				holder, lost := testnet.Info(hosts[2]), testPeer(t, 77)
+				again := peer.AddrInfo{ID: holder.ID, Addrs: holder.Addrs[:addrs]}
+				asked := fakeServer(hosts[1], func(m *pb.Message) *pb.Message {
+					a := pb.NewMessage(m.GetType(), m.GetKey(), 0)
+					switch {
+					case m.GetType() == pb.Message_GET_PROVIDERS:
+						a.ProviderPeers = pb.RawPeerInfosToPBPeers([]peer.AddrInfo{{ID: lost.ID}, {ID: holder.ID}, again})
+					case string(m.GetKey()) == string(holder.ID):
+						a.CloserPeers = pb.RawPeerInfosToPBPeers([]peer.AddrInfo{holder})
+					}
+					return a
+				})
+				k := newKads(t, hosts[:1])[0]
+				testnet.Connect(t, hosts[0], hosts[1])
+				time.Sleep(time.Second)
+				got := dhttest.All(k.Find(t.Context(), dhttest.Root(t, "fill"), 0))
+				if len(got) != 1 || got[0].ID != holder.ID || len(got[0].Addrs) == 0 {
+					t.Errorf("found %v, want %v", got, holder)
+				}
+				if asked(pb.Message_FIND_NODE) < 2 {
+					t.Error("the provider was not looked up")
+				}
+			})
 		})
-		k := newKads(t, hosts[:1])[0]
-		testnet.Connect(t, hosts[0], hosts[1])
-		time.Sleep(time.Second)
-		got := dhttest.All(k.Find(t.Context(), dhttest.Root(t, "fill"), 0))
-		if len(got) != 1 || got[0].ID != holder.ID || len(got[0].Addrs) == 0 {
-			t.Errorf("found %v, want %v", got, holder)
-		}
-		if asked(pb.Message_FIND_NODE) < 2 {
-			t.Error("the provider was not looked up")
-		}
-	})
+	}
 }
 
 // A liar's providers are bounded, and none is on this machine's own ports.
