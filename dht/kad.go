@@ -49,7 +49,7 @@ type KadConfig struct {
 	// Validity is how long a record of others is kept, and its addresses with it;
 	// Validity (48 h) if zero.
 	Validity time.Duration
-	// MaxRecords bounds the records kept for others; 250,000 if zero (about 100 MB).
+	// MaxRecords bounds the records kept for others; 160,000 if zero (about 100 MB).
 	MaxRecords int
 	// Refresh is the time between refreshes of the routing table; 10 min if
 	// zero, never by itself if negative.
