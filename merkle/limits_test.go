@@ -141,6 +141,9 @@ func TestBombs(t *testing.T) {
 				k, _ := KeyOf(tree.Missing(1)[0])
 				err = tree.Add(blocks[k])
 			}
+			if c.levels > MaxDepth && tree.Complete() {
+				t.Error("all of it was loaded before its depth was looked at")
+			}
 			if err == nil {
 				_ = tree.Blocks()
 				_, err = tree.Table()

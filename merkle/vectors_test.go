@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"reflect"
 	"sort"
 	"strings"
 	"testing"
@@ -328,4 +329,36 @@ func contains(places []Place, p Place) bool {
 		return places[i].Entry > p.Entry || places[i].Entry == p.Entry && places[i].Offset >= p.Offset
 	})
 	return i < len(places) && places[i] == p
+}
+
+// TestBlockOrder: builders and trees agree on what depth-first is.
+func TestBlockOrder(t *testing.T) {
+	t.Parallel()
+	leaves := manyLeaves(174*174*2 + 1)
+	for _, p := range []Profile{UnixFSv1, UnixFSv0, kuboV1} {
+		f := p.NewFile()
+		for _, l := range leaves {
+			f.Add(l)
+		}
+		l, want := f.Finish(0)
+		tree := start(t, l.CID.String())
+		feed(t, tree, built{l, want, nil})
+		if got := tree.Blocks(); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %d blocks in another order than the %d built", p.Name(), len(got), len(want))
+		}
+	}
+	x := build(t, UnixFSv1, content{Text: new("x")}).Link
+	var entries []DirEntry
+	for i := range 20000 {
+		entries = append(entries, DirEntry{fmt.Sprint(i), x})
+	}
+	l, want, err := UnixFSv1.Directory(entries, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree := start(t, l.CID.String())
+	feed(t, tree, built{l, want, nil})
+	if got := tree.Blocks(); !reflect.DeepEqual(got, want) {
+		t.Errorf("directory: %d blocks in another order than the %d built", len(got), len(want))
+	}
 }
