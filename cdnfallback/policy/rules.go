@@ -18,19 +18,23 @@ func (p *Policy) start() (Spend, bool) {
 		p.wakeAt(at)
 		return Spend{}, false
 	}
-	return p.run(p.idle, Start, firstRun, nil)
+	return p.run(p.idle, Start, firstRun, p.unclaimed)
 }
 
 // inject: what nobody has and nobody has claimed, where it falls to this node.
 func (p *Policy) inject() (Spend, bool) {
-	if p.slots() <= 0 || p.forming() {
+	if p.slots() <= 0 || p.orphans.len == 0 || p.forming() {
 		return Spend{}, false
 	}
 	if p.alone() && p.cfg.Class == Interactive {
 		return p.run(p.orphans, Inject, p.longRun(), nil)
 	}
+	p.cursor = p.rng.IntN(len(p.pieces))
 	return p.run(p.orphans, Inject, p.cfg.RunBytes, p.eligible)
 }
+
+// unclaimed keeps a rule from fetching what another node is fetching now.
+func (p *Policy) unclaimed(i int) bool { return !p.pieces[i].claimed }
 
 // longRun is the bytes of a request of a fetch that nobody else can help. It
 // doubles with each success up to a second of the origin's rate, so that a peer
@@ -131,12 +135,12 @@ func (p *Policy) deficit() (Spend, bool) {
 		return Spend{}, false
 	}
 	if p.probe() {
-		return p.run(p.idle, Deficit, firstRun, nil)
+		return p.run(p.idle, Deficit, firstRun, p.unclaimed)
 	}
 	if !p.shortage.on || p.cfg.Class == Background && p.tokens.bytes <= 0 {
 		return Spend{}, false
 	}
-	return p.run(p.idle, Deficit, p.cfg.RunBytes, nil)
+	return p.run(p.idle, Deficit, p.cfg.RunBytes, p.unclaimed)
 }
 
 const (

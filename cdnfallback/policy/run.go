@@ -8,7 +8,7 @@ const tries = 256
 // piece at least), all of them allowed if allowed is not nil. It begins where a
 // reader needs it first, else goes on from a place that was chosen at random:
 // downloaders that begin together and do not know of each other yet then have
-// something to exchange. Where ranks decide, each run begins at random.
+// something to exchange.
 func (p *Policy) run(from *set, why Reason, bytes int, allowed func(i int) bool) (Spend, bool) {
 	if from.len == 0 {
 		return Spend{}, false
@@ -19,16 +19,16 @@ func (p *Policy) run(from *set, why Reason, bytes int, allowed func(i int) bool)
 		}
 	}
 	at := p.cursor
-	if allowed != nil {
-		at = p.rng.IntN(len(p.pieces))
-	}
 	for range tries {
 		i := from.around(at)
 		if allowed == nil || allowed(i) {
 			return p.extend(from, i, why, bytes, allowed), true
 		}
-		at = (i/p.group() + 1) * p.group() // ranks are by group
+		if at = i + 1; !p.pieces[i].claimed {
+			at = (i/p.group() + 1) * p.group() // ranks are by group
+		}
 	}
+	p.cursor = at % len(p.pieces) // the next search goes on here
 	return Spend{}, false
 }
 

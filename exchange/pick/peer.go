@@ -230,8 +230,8 @@ func (p *Picker) window(q *peer) int {
 
 // speed is the rate expected of a peer in bytes/s, more than 0.
 func (p *Picker) speed(q *peer) float64 {
-	if !q.proven {
-		return guess
+	if !q.proven { // not more than a block in all the time it has been silent
+		return min(guess, float64(p.cfg.Block)/max(q.silence(p.now).Seconds(), 1e-3))
 	}
 	return max(1, q.meter.rateAt(p.now))
 }
