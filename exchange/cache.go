@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"container/list"
+	"fmt"
 	"sync"
 
 	"github.com/libp2p/go-buffer-pool"
@@ -14,12 +15,15 @@ type pieceCache struct {
 	mu    sync.Mutex
 	size  int
 	byKey map[merkle.Key]*cached
-	order *list.List // of *cached, used last in front; only those not in use may go
+	order *list.List // of *cached, used last in front
 }
 
+// cached is a piece. Its buffer is ours alone until nobody uses it any more:
+// it goes back to the pool once, by the last of release and forget.
 type cached struct {
 	key   merkle.Key
-	data  []byte
+	data  []byte // what the reader gave: buf, or memory of its own
+	buf   []byte // from the pool
 	err   error
 	users int
 	gone  bool          // not in byKey any more
@@ -31,32 +35,32 @@ func newPieceCache(size int) *pieceCache {
 	return &pieceCache{size: size, byKey: map[merkle.Key]*cached{}, order: list.New()}
 }
 
-// get returns the piece, read once however many ask at a time. The caller
-// calls release when it has done with the bytes.
-func (c *pieceCache) get(key merkle.Key, read func(buf []byte) ([]byte, error)) (data []byte, release func(), err error) {
+// get returns the size bytes of a piece, read once however many ask at a time.
+// The caller calls release when it has done with the bytes.
+func (c *pieceCache) get(p merkle.Piece, read func(buf []byte) ([]byte, error)) (data []byte, release func(), err error) {
 	c.mu.Lock()
-	e := c.byKey[key]
+	e := c.byKey[p.Key]
 	if e != nil {
 		e.users++
 		c.order.MoveToFront(e.elem)
 		c.mu.Unlock()
 		<-e.ready
 	} else {
-		e = &cached{key: key, users: 1, ready: make(chan struct{})}
+		e = &cached{key: p.Key, users: 1, buf: pool.Get(p.Size), ready: make(chan struct{})}
 		e.elem = c.order.PushFront(e)
-		c.byKey[key] = e
+		c.byKey[p.Key] = e
 		c.evict()
 		c.mu.Unlock()
-		buf := pool.Get(1 << 20)
-		e.data, e.err = read(buf)
-		if e.err != nil || cap(e.data) == 0 || &e.data[:1][0] != &buf[:1][0] {
-			pool.Put(buf) // the piece did not fit, or there is none
+		if e.data, e.err = read(e.buf); e.err == nil && len(e.data) != p.Size {
+			e.err = fmt.Errorf("read piece %v: %d bytes, want %d", p.Key, len(e.data), p.Size)
 		}
 		close(e.ready)
 	}
 	if e.err != nil {
-		c.remove(key)
-		c.release(e)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.forget(e) // whoever asks next tries again
+		c.unuse(e)
 		return nil, nil, e.err
 	}
 	return e.data, func() { c.release(e) }, nil
@@ -81,21 +85,27 @@ func (c *pieceCache) forget(e *cached) {
 	e.gone = true
 	delete(c.byKey, e.key)
 	c.order.Remove(e.elem)
-	if e.users == 0 {
-		Release(e.data)
-		e.data = nil
-	}
+	c.free(e)
 }
 
 func (c *pieceCache) release(e *cached) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e.users--
-	if e.users == 0 && e.gone {
-		Release(e.data)
-		e.data = nil
-	}
+	c.unuse(e)
 	c.evict()
+}
+
+func (c *pieceCache) unuse(e *cached) {
+	e.users--
+	c.free(e)
+}
+
+// free gives the buffer back if e is out of the cache and out of use.
+func (c *pieceCache) free(e *cached) {
+	if e.gone && e.users == 0 {
+		Release(e.buf)
+		e.buf, e.data = nil, nil
+	}
 }
 
 // remove drops a piece, because it was withdrawn.
@@ -103,6 +113,15 @@ func (c *pieceCache) remove(key merkle.Key) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e := c.byKey[key]; e != nil {
+		c.forget(e)
+	}
+}
+
+// clear drops all pieces, at the end.
+func (c *pieceCache) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range c.byKey {
 		c.forget(e)
 	}
 }

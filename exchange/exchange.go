@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/host"
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/shoal-p2p/shoal/merkle"
@@ -81,6 +82,7 @@ type Exchange struct {
 	dials    map[peer.ID]chan struct{} // attempts under way, closed at their end
 	roots    map[string]*Root          // by cid.KeyString
 	near     map[peer.ID]bool          // found by mDNS
+	changes  uint64                    // of what the library holds
 }
 
 // New starts an exchange on h: it answers peers from now on, until Close.
@@ -105,33 +107,28 @@ func New(h host.Host, cfg Config) *Exchange {
 	x.control, x.data = protocols(cfg.Prefix)
 	x.server = newServer(x)
 	x.wg.Go(x.announceHaves)
-	h.SetStreamHandler(x.control, func(s network.Stream) { x.accept(s) })
-	h.SetStreamHandler(x.data, func(s network.Stream) { x.acceptData(s) })
+	h.SetStreamHandler(x.control, x.accept)
+	h.SetStreamHandler(x.data, x.acceptData)
 	return x
 }
 
-// Close ends every session and waits for all goroutines of the exchange.
+// Close ends every session and waits for all goroutines of the exchange. Owners
+// of roots get no more events: they close their roots before, or learn of it
+// otherwise.
 func (x *Exchange) Close() error {
 	x.mu.Lock()
-	if x.closed {
-		x.mu.Unlock()
-		return nil
-	}
+	first := !x.closed
 	x.closed = true
-	all := make([]*Session, 0, len(x.sessions))
-	for _, s := range x.sessions {
-		all = append(all, s)
-	}
 	x.mu.Unlock()
 	x.host.RemoveStreamHandler(x.control)
 	x.host.RemoveStreamHandler(x.data)
 	x.cancel()
-	for _, s := range all {
-		s.end(ErrClosed)
-	}
 	x.wg.Wait()
-	if x.cfg.Save != nil {
-		x.cfg.Save(x.server.balances())
+	if first {
+		x.server.cache.clear()
+		if x.cfg.Save != nil {
+			x.cfg.Save(x.server.balances())
+		}
 	}
 	return nil
 }
@@ -150,7 +147,9 @@ func (x *Exchange) spawn(f func()) bool {
 // Near marks a peer as found on the local network.
 func (x *Exchange) Near(p peer.ID) {
 	x.mu.Lock()
-	x.near[p] = true
+	if len(x.near) < maxPeersKept {
+		x.near[p] = true
+	}
 	s := x.sessions[p]
 	x.mu.Unlock()
 	if s != nil {
@@ -164,9 +163,9 @@ func (x *Exchange) isNear(p peer.ID) bool {
 	return x.near[p]
 }
 
-// Open joins a root as its owner: peers' messages arrive on events until Close.
-// The owner must keep receiving. Roots that are only served need no Open.
-// An error is returned when the root has an owner already.
+// Open joins a root as its owner: peers' messages arrive on events until
+// Root.Close. The owner must keep receiving. Roots that are only served need no
+// Open. An error is returned when the root has an owner already.
 func (x *Exchange) Open(root cid.Cid, events chan<- Event) (*Root, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -174,40 +173,44 @@ func (x *Exchange) Open(root cid.Cid, events chan<- Event) (*Root, error) {
 		return nil, ErrClosed
 	}
 	key := root.KeyString()
-	if old := x.roots[key]; old != nil && old.owned() {
+	r := x.roots[key]
+	if r == nil {
+		r = newRoot(x, root)
+		x.roots[key] = r
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.owner != nil {
 		return nil, fmt.Errorf("root %v is open already", root)
 	}
-	r := newRoot(x, root, events)
-	old := x.roots[key]
-	x.roots[key] = r
-	if old != nil {
-		old.handOver(r)
-	}
+	r.owner = &owner{events: events, left: make(chan struct{})}
 	return r, nil
 }
 
-// root returns the root that a peer asked for: one that is open, or one that
-// the library holds. nil if neither.
-func (x *Exchange) root(c cid.Cid) *Root {
+// enter returns the root that a peer asked for, with s among its sessions: one
+// that is open, or one that the library holds. nil if neither.
+func (x *Exchange) enter(c cid.Cid, s *Session) *Root {
 	key := c.KeyString()
 	x.mu.Lock()
-	r := x.roots[key]
-	x.mu.Unlock()
-	if r != nil {
-		return r
-	}
-	held, ok := x.cfg.Library.Held(x.ctx, c)
-	if !ok {
-		return nil
-	}
-	x.mu.Lock()
 	defer x.mu.Unlock()
-	if r := x.roots[key]; r != nil {
-		return r
+	r := x.roots[key]
+	for r == nil {
+		asOf := x.changes
+		x.mu.Unlock()
+		held, ok := x.cfg.Library.Held(x.ctx, c)
+		x.mu.Lock()
+		if r = x.roots[key]; r == nil && x.changes == asOf {
+			if !ok {
+				return nil
+			}
+			r = newRoot(x, c)
+			r.hold(held)
+			x.roots[key] = r
+		}
 	}
-	r = newRoot(x, c, nil)
-	r.hold(held)
-	x.roots[key] = r
+	r.mu.Lock()
+	r.joined[s] = true
+	r.mu.Unlock()
 	return r
 }
 
@@ -215,47 +218,62 @@ func (x *Exchange) root(c cid.Cid) *Root {
 func (x *Exchange) drop(r *Root) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if key := r.CID.KeyString(); x.roots[key] == r && !r.owned() && r.idle() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if key := r.CID.KeyString(); x.roots[key] == r && r.owner == nil && len(r.joined) == 0 {
 		delete(x.roots, key)
 	}
 }
 
-// Withdraw tells peers that what is held of c may have changed: sessions that
-// are served from c get its state anew.
+// Withdraw takes a piece back that turned out bad: it is not served any more,
+// and peers are told.
 func (x *Exchange) Withdraw(key merkle.Key) {
 	x.server.cache.remove(key)
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for _, r := range x.roots {
+	for _, r := range x.openRoots() {
 		r.withdraw(key)
 	}
 }
 
+func (x *Exchange) openRoots() []*Root {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.changes++
+	return slices.Collect(maps.Values(x.roots))
+}
+
 // Refresh looks again at what the library holds of c: it has become complete,
-// or some of it was withdrawn.
+// or some of it was withdrawn. Peers that asked for c in vain are told.
 func (x *Exchange) Refresh(c cid.Cid) {
 	x.mu.Lock()
+	x.changes++
 	r := x.roots[c.KeyString()]
 	x.mu.Unlock()
-	if r == nil || r.owned() {
-		return
+	if r != nil && !r.owned() {
+		if held, ok := x.cfg.Library.Held(x.ctx, c); ok {
+			r.refresh(held)
+		}
 	}
-	if held, ok := x.cfg.Library.Held(x.ctx, c); ok {
-		r.refresh(held)
+	for _, s := range x.Sessions() {
+		s.spawn(func() { s.reopen(c) })
 	}
 }
 
 // Forget stops serving c.
 func (x *Exchange) Forget(c cid.Cid) {
 	x.mu.Lock()
+	x.changes++
+	var left []*Session
 	r := x.roots[c.KeyString()]
-	if r != nil && !r.owned() {
-		delete(x.roots, c.KeyString())
+	if r != nil {
+		r.mu.Lock()
+		if r.owner == nil {
+			delete(x.roots, c.KeyString())
+			left = r.leave(true)
+		}
+		r.mu.Unlock()
 	}
 	x.mu.Unlock()
-	if r != nil && !r.owned() {
-		r.leave()
-	}
+	r.unqueue(left)
 }
 
 // announceHaves sends what became ours in batches at most 100 ms old: the
@@ -274,10 +292,7 @@ func (x *Exchange) announceHaves() {
 		case <-time.After(batch):
 		}
 		x.mu.Lock()
-		roots := make([]*Root, 0, len(x.roots))
-		for _, r := range x.roots {
-			roots = append(roots, r)
-		}
+		roots := slices.Collect(maps.Values(x.roots))
 		x.mu.Unlock()
 		for _, r := range roots {
 			r.announce()
@@ -285,15 +300,18 @@ func (x *Exchange) announceHaves() {
 	}
 }
 
+func (x *Exchange) announceSoon() {
+	select {
+	case x.dirty <- struct{}{}:
+	default: // a batch is due already
+	}
+}
+
 // Sessions lists the peers that are connected.
 func (x *Exchange) Sessions() []*Session {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	out := make([]*Session, 0, len(x.sessions))
-	for _, s := range x.sessions {
-		out = append(out, s)
-	}
-	return out
+	return slices.Collect(maps.Values(x.sessions))
 }
 
 // Balance is what a peer gave and got in all.

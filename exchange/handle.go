@@ -34,13 +34,13 @@ func (s *Session) handle(m *pb.Message) error {
 	case *pb.Message_Reject:
 		s.onReject(b.Reject)
 	case *pb.Message_Bad:
-		s.onBad(b.Bad)
+		return s.onBad(b.Bad)
 	case *pb.Message_Claim:
 		return s.onClaim(b.Claim)
 	case *pb.Message_Peers:
 		return s.onPeers(b.Peers)
 	case *pb.Message_Ping:
-		s.post(&pb.Message{Body: &pb.Message_Pong{Pong: &pb.Ping{Nonce: b.Ping.GetNonce()}}})
+		s.send(&pb.Message{Body: &pb.Message_Pong{Pong: &pb.Ping{Nonce: b.Ping.GetNonce()}}})
 	case *pb.Message_Pong:
 		s.onPong()
 	case *pb.Message_Hello:
@@ -74,68 +74,181 @@ func (s *Session) onOpen(o *pb.Open) error {
 	if o.Pieces > merkle.MaxPieces || (o.Handle == 0) != o.Missing {
 		return fmt.Errorf("%w: open of %d pieces, handle %d", errProtocol, o.Pieces, o.Handle)
 	}
-	r := s.x.root(c)
-	if r == nil {
-		if !o.Missing {
-			s.post(openMessage(0, c, 0))
-		}
+	if o.Missing {
+		s.onMissing(c)
 		return nil
 	}
-	s.mu.Lock()
-	m := s.members[r]
-	if m == nil {
-		m = &member{}
+	r := s.x.enter(c, s)
+	if r == nil {
+		s.send(openMessage(0, c, 0, false))
+		return s.seek(c, o)
 	}
-	answer := m.ours == 0 || m.missing // it does not know our state, or had no use for it
-	if s.ended != nil || (s.theirs[o.Handle] == nil && len(s.theirs) >= maxHandles) {
-		s.mu.Unlock()
-		return fmt.Errorf("%w: more than %d roots open", errProtocol, maxHandles)
+	first, answer, err := s.opened(r, c, o)
+	if err == nil && answer {
+		r.greet(s, false)
 	}
-	s.members[r] = m
-	m.missing = o.Missing
-	if m.theirs != 0 && m.theirs != o.Handle {
-		delete(s.theirs, m.theirs)
+	if err != nil {
+		r.forget(s)
+		return err
 	}
-	if m.theirs = o.Handle; o.Handle != 0 {
-		s.theirs[o.Handle] = r
-	}
-	s.mu.Unlock()
-	if answer && !o.Missing {
-		r.greet(s)
-	}
-	r.deliver(Opened{Of: r, From: s, Missing: o.Missing, Pieces: int(o.Pieces)})
-	if !o.Missing {
+	r.deliver(Opened{Of: r, From: s, Pieces: int(o.Pieces)})
+	if first {
 		r.introduce(s)
 	}
 	return nil
 }
 
-func (s *Session) onClose(handle uint32) {
+// opened notes the peer's handle of r. It tells whether the peer had none, and
+// whether it needs to know what we have.
+func (s *Session) opened(r *Root, c cid.Cid, o *pb.Open) (first, answer bool, err error) {
 	s.mu.Lock()
-	r := s.theirs[handle]
-	delete(s.theirs, handle)
-	var reply uint32
-	if r != nil {
-		if m := s.members[r]; m != nil {
-			m.theirs, m.missing = 0, true
-			// A root that we only serve ends with the peer's interest in it.
-			if !r.owned() {
-				reply = m.ours
-				delete(s.ours, m.ours)
-				delete(s.members, r)
-			}
-		}
+	defer s.mu.Unlock()
+	if s.ended != nil {
+		return false, false, s.ended
 	}
-	s.mu.Unlock()
+	delete(s.sought, c.KeyString())
+	switch at := s.theirs[o.Handle]; {
+	case at == nil && len(s.theirs) >= maxHandles:
+		return false, false, fmt.Errorf("%w: more than %d roots open", errProtocol, maxHandles)
+	case at != nil && at != r:
+		return false, false, fmt.Errorf("%w: handle %d names two roots", errProtocol, o.Handle)
+	}
+	m := s.members[r]
+	if m == nil {
+		m = &member{}
+		s.members[r] = m
+	}
+	if m.theirs != 0 && m.theirs != o.Handle {
+		delete(s.theirs, m.theirs)
+	}
+	first, answer = m.theirs == 0, m.ours == 0 || m.missing || o.Query
+	m.theirs, m.missing = o.Handle, false
+	s.theirs[o.Handle] = r
+	return first, answer, nil
+}
+
+// onMissing is told that the peer has nothing of a root that we opened.
+func (s *Session) onMissing(c cid.Cid) {
+	s.x.mu.Lock()
+	r := s.x.roots[c.KeyString()]
+	s.x.mu.Unlock()
 	if r == nil {
 		return
 	}
-	if reply != 0 {
-		s.post(&pb.Message{Body: &pb.Message_Close{Close: &pb.Close{Handle: reply}}})
+	s.mu.Lock()
+	m := s.members[r]
+	if m != nil {
+		delete(s.theirs, m.theirs)
+		m.theirs, m.missing = 0, true
 	}
+	s.mu.Unlock()
+	if m == nil {
+		return // we did not ask
+	}
+	s.lost(r)
+}
+
+// lost tells the owner of r that the peer has no part in it any more. A root
+// that we only serve ends with the peer's interest in it.
+func (s *Session) lost(r *Root) {
+	s.dropAll(r, false)
 	s.x.server.leave(s, r)
 	r.deliver(Opened{Of: r, From: s, Missing: true})
-	s.x.drop(r)
+	r.abandon(s)
+}
+
+// seek remembers that the peer asks for a root that is not here, in case it comes.
+func (s *Session) seek(c cid.Cid, o *pb.Open) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.theirs[o.Handle] != nil {
+		return fmt.Errorf("%w: handle %d names two roots", errProtocol, o.Handle)
+	}
+	if len(s.sought) < maxHandles {
+		s.sought[c.KeyString()] = o
+	}
+	return nil
+}
+
+// reopen answers anew a peer that asked for a root when it was not here.
+func (s *Session) reopen(c cid.Cid) {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	s.mu.Lock()
+	o := s.sought[c.KeyString()]
+	s.mu.Unlock()
+	if o == nil {
+		return
+	}
+	if err := s.onOpen(o); err != nil {
+		s.end(err)
+	}
+}
+
+func (s *Session) onClose(handle uint32) {
+	s.mu.Lock()
+	for key, o := range s.sought {
+		if o.Handle == handle {
+			delete(s.sought, key)
+		}
+	}
+	r := s.theirs[handle]
+	delete(s.theirs, handle)
+	if r != nil {
+		if m := s.members[r]; m != nil {
+			m.theirs, m.missing = 0, true
+		}
+	}
+	s.mu.Unlock()
+	if r != nil {
+		s.lost(r)
+	}
+}
+
+// leave ends our part in r and returns the handle to close, 0 if there is none.
+func (s *Session) leave(r *Root) uint32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.members[r]
+	if m == nil {
+		return 0
+	}
+	delete(s.members, r)
+	delete(s.ours, m.ours)
+	delete(s.theirs, m.theirs)
+	return m.ours
+}
+
+// interested tells whether the peer has r open.
+func (s *Session) interested(r *Root) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.members[r]
+	return m != nil && m.theirs != 0
+}
+
+// open gives r a handle in s, or the one it has. 0 when the session has ended
+// or has too many roots.
+func (s *Session) open(r *Root) uint32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended != nil {
+		return 0
+	}
+	m := s.members[r]
+	if m == nil {
+		m = &member{}
+	}
+	if m.ours == 0 {
+		if len(s.ours) >= maxHandles {
+			return 0
+		}
+		s.next++
+		m.ours = s.next
+		s.ours[m.ours] = r
+		s.members[r] = m
+	}
+	return m.ours
 }
 
 func (s *Session) onHave(h *pb.Have) error {
@@ -190,22 +303,30 @@ func (s *Session) onPeers(p *pb.Peers) error {
 
 func (s *Session) onReject(j *pb.Reject) {
 	r := s.rootOf(j.GetHandle())
-	if r == nil {
-		return
+	if r != nil && s.drop(r, int(j.Piece)) {
+		r.deliver(Rejected{From: s, Piece: int(j.Piece), Busy: j.Reason == pb.Reject_BUSY})
 	}
-	s.drop(r, int(j.Piece))
-	r.deliver(Rejected{From: s, Piece: int(j.Piece), Busy: j.Reason == pb.Reject_BUSY})
 }
 
-func (s *Session) onBad(b *pb.Bad) {
+// onBad has a piece looked at that the peer found bad. An honest peer leaves
+// after a few, so more are only meant to keep our disk busy.
+func (s *Session) onBad(b *pb.Bad) error {
 	r := s.rootOf(b.GetHandle())
 	if r == nil {
-		return
+		return nil
+	}
+	s.mu.Lock()
+	s.bads++
+	over := s.bads > maxBad
+	s.mu.Unlock()
+	if over {
+		return fmt.Errorf("%w: more than %d pieces called bad", errProtocol, maxBad)
 	}
 	if p, ok := r.piece(int(b.Piece)); ok {
 		s.x.server.cache.remove(p.Key)
 		s.x.cfg.Library.Suspect(p.Key)
 	}
+	return nil
 }
 
 func (s *Session) onRequest(q *pb.Request) error {
@@ -213,9 +334,10 @@ func (s *Session) onRequest(q *pb.Request) error {
 	if r == nil {
 		return nil
 	}
-	if q.Count == 0 || q.Count > maxRequest || q.First >= maxBlocks {
-		return fmt.Errorf("%w: request of %d+%d blocks", errProtocol, q.First, q.Count)
+	if q.Count == 0 || q.Count > maxRequest || q.First >= maxBlocks || int(q.Piece) >= r.pieces() {
+		return fmt.Errorf("%w: request of %d+%d blocks from piece %d on", errProtocol, q.First, q.Count, q.Piece)
 	}
+	parts := 0
 	for part := range r.split(int(q.Piece), int(q.First), int(q.Count)) {
 		reason, ok := pb.Reject_NOT_HELD, r.holds(part.piece)
 		if ok && !s.x.server.queue(s, r, part) {
@@ -224,13 +346,17 @@ func (s *Session) onRequest(q *pb.Request) error {
 		if !ok {
 			s.reject(r, part.piece, reason)
 		}
+		parts++
+	}
+	if parts == 0 { // past the end of the piece, or the tree is not here
+		s.reject(r, int(q.Piece), pb.Reject_NOT_HELD)
 	}
 	return nil
 }
 
 func (s *Session) reject(r *Root, piece int, reason pb.Reject_Reason) {
 	if h := s.handleOf(r); h != 0 {
-		s.post(&pb.Message{Body: &pb.Message_Reject{Reject: &pb.Reject{Handle: h, Piece: uint32(piece), Reason: reason}}})
+		s.send(&pb.Message{Body: &pb.Message_Reject{Reject: &pb.Reject{Handle: h, Piece: uint32(piece), Reason: reason}}})
 	}
 }
 

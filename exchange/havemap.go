@@ -85,19 +85,27 @@ func runsOf(pieces iter.Seq[int]) iter.Seq[Run] {
 	}
 }
 
-// encodeRuns gives the wire form of ascending runs: gap and length in turn. It
-// stops after maxRuns numbers and reports whether runs were left.
-func encodeRuns(runs iter.Seq[Run]) (nums []uint32, rest []Run) {
-	at := 0
-	for r := range runs {
-		if len(nums) == maxRuns {
-			rest = append(rest, r)
-			continue
+// runLists gives the wire form of ascending runs, cut into lists of at most
+// maxRuns numbers: gap and length in turn, each list from piece 0 on.
+func runLists(runs iter.Seq[Run]) iter.Seq[[]uint32] {
+	return func(yield func([]uint32) bool) {
+		var nums []uint32
+		at := 0
+		for r := range runs {
+			nums = append(nums, uint32(r.First-at), uint32(r.Count))
+			at = r.First + r.Count
+			if len(nums) < maxRuns {
+				continue
+			}
+			if !yield(nums) {
+				return
+			}
+			nums, at = nil, 0
 		}
-		nums = append(nums, uint32(r.First-at), uint32(r.Count))
-		at = r.First + r.Count
+		if len(nums) > 0 {
+			yield(nums)
+		}
 	}
-	return nums, rest
 }
 
 // decodeRuns reads the wire form. Every run is non-empty and ends at or before

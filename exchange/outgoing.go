@@ -17,32 +17,38 @@ const frameTimeout = 60 * time.Second
 
 // writeFrame sends a header and its bytes on the data stream, opened first if
 // there is none.
-func (s *Session) writeFrame(ctx context.Context, f frame, body []byte) error {
+func (s *Session) writeFrame(f frame, body []byte) error {
 	s.dataMu.Lock()
 	defer s.dataMu.Unlock()
 	if s.data == nil {
-		ctx, cancel := context.WithTimeout(ctx, helloTimeout)
-		defer cancel()
-		st, err := s.x.host.NewStream(network.WithAllowLimitedConn(ctx, "shoal pieces"), s.Peer, s.x.data)
-		if err != nil {
-			return fmt.Errorf("open data stream to %v: %w", s.Peer, err)
+		if err := s.openData(); err != nil {
+			return err
 		}
-		s.data = st
-		if _, err := st.Write(binary.BigEndian.AppendUint64(nil, s.remote)); err != nil {
-			return fmt.Errorf("write to %v: %w", s.Peer, err)
-		}
-		s.x.spawn(func() { // a blocked write ends with the session
-			<-s.done
-			st.Reset()
-		})
 	}
 	s.data.SetWriteDeadline(time.Now().Add(frameTimeout)) // an error shows in the write itself
-	if _, err := s.data.Write(appendFrame(make([]byte, 0, frameHeader), f)); err != nil {
+	if _, err := s.data.Write(appendFrame(s.head[:0], f)); err != nil {
 		return fmt.Errorf("write to %v: %w", s.Peer, err)
 	}
 	if _, err := s.data.Write(body); err != nil {
 		return fmt.Errorf("write to %v: %w", s.Peer, err)
 	}
+	return nil
+}
+
+// openData opens our data stream, which is reset when the session ends.
+func (s *Session) openData() error {
+	ctx, cancel := context.WithTimeout(s.ctx, helloTimeout)
+	defer cancel()
+	st, err := s.x.host.NewStream(network.WithAllowLimitedConn(ctx, "shoal pieces"), s.Peer, s.x.data)
+	if err != nil {
+		return fmt.Errorf("open data stream to %v: %w", s.Peer, err)
+	}
+	context.AfterFunc(s.ctx, func() { st.Reset() }) // a blocked write ends with the session
+	st.SetWriteDeadline(time.Now().Add(helloTimeout))
+	if _, err := st.Write(binary.BigEndian.AppendUint64(nil, s.remote)); err != nil {
+		return fmt.Errorf("write to %v: %w", s.Peer, err)
+	}
+	s.data = st
 	return nil
 }
 

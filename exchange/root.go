@@ -12,15 +12,17 @@ import (
 
 // Root is this node's part in one root: what it has, and the sessions of its
 // peers. A root that is being fetched has an owner that gets Events and sends
-// requests; a root that is only served has none. Methods never wait for a peer.
+// requests; a root that is only served has none. It may gain and lose an owner
+// while peers are served. Methods never wait for a peer.
 type Root struct {
 	CID cid.Cid
 
-	x      *Exchange
-	events chan<- Event  // nil without an owner
-	left   chan struct{} // closed when the owner leaves
+	x *Exchange
 
+	// Messages that tell what is here are posted under mu, so that peers get
+	// them in the order in which it changed. Locked before Session.mu.
 	mu     sync.Mutex
+	owner  *owner        // nil while the root is only served
 	table  *merkle.Table // nil until the tree is known
 	have   HaveMap
 	tree   []cid.Cid
@@ -28,48 +30,43 @@ type Root struct {
 	joined map[*Session]bool
 }
 
-func newRoot(x *Exchange, c cid.Cid, events chan<- Event) *Root {
-	return &Root{CID: c, x: x, events: events, left: make(chan struct{}), joined: map[*Session]bool{}}
+// owner is who gets the events of a root, until it leaves.
+type owner struct {
+	events chan<- Event
+	left   chan struct{} // closed when it leaves
+}
+
+func newRoot(x *Exchange, c cid.Cid) *Root {
+	return &Root{CID: c, x: x, joined: map[*Session]bool{}}
 }
 
 func (r *Root) owned() bool {
-	if r.events == nil {
-		return false
-	}
-	select {
-	case <-r.left:
-		return false
-	default:
-		return true
-	}
-}
-
-func (r *Root) idle() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.joined) == 0
+	return r.owner != nil
 }
 
 // deliver hands an event to the owner, if there is one. It waits for the
 // owner, which never waits for a peer.
 func (r *Root) deliver(e Event) {
-	if r.events == nil {
-		if got, ok := e.(Received); ok {
-			Release(got.Data)
+	r.mu.Lock()
+	o := r.owner
+	r.mu.Unlock()
+	if o != nil {
+		select {
+		case o.events <- e:
+			return
+		case <-o.left:
+		case <-r.x.ctx.Done():
 		}
-		return
 	}
-	select {
-	case r.events <- e:
-	case <-r.left:
-	case <-r.x.ctx.Done():
+	if got, ok := e.(Received); ok {
+		Release(got.Data)
 	}
 }
 
-// hold sets what is here of a root that is served.
+// hold sets the tree and adds to what is here.
 func (r *Root) hold(h Held) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.table, r.tree = h.Table, h.Tree
 	for i, ok := range h.Have {
 		if ok {
@@ -80,18 +77,31 @@ func (r *Root) hold(h Held) {
 
 // Hold tells peers the tree and what is here of it: the owner knows the table now.
 func (r *Root) Hold(h Held) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.hold(h)
-	for _, s := range r.sessions() {
-		r.greet(s)
+	for s := range r.joined {
+		r.tell(s, false)
 	}
 }
 
 // refresh replaces what a served root has, and tells its peers.
 func (r *Root) refresh(h Held) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.owner != nil {
+		return // who knows better
+	}
+	old := r.have
 	r.have = HaveMap{}
-	r.mu.Unlock()
-	r.Hold(h)
+	r.hold(h)
+	for p := range r.have.All() {
+		old.Remove(p)
+	}
+	r.lose(&old)
+	for s := range r.joined {
+		r.tell(s, false)
+	}
 }
 
 // Have says that pieces are here now; peers learn of it within 100 ms.
@@ -103,68 +113,54 @@ func (r *Root) Have(pieces ...int) {
 		}
 	}
 	r.mu.Unlock()
-	select {
-	case r.x.dirty <- struct{}{}:
-	default: // a batch is due already
-	}
+	r.x.announceSoon()
 }
 
 // announce sends the fresh pieces to every peer that opened the root.
 func (r *Root) announce() {
 	r.mu.Lock()
-	fresh := r.fresh
+	defer r.mu.Unlock()
+	slices.Sort(r.fresh)
+	fresh := slices.DeleteFunc(slices.Compact(r.fresh), func(p int) bool { return !r.have.Has(p) })
 	r.fresh = nil
-	r.mu.Unlock()
-	if len(fresh) == 0 {
-		return
-	}
-	slices.Sort(fresh)
-	nums, rest := encodeRuns(runsOf(slices.Values(fresh)))
-	for _, s := range r.sessions() {
-		if h := s.handleOf(r); h != 0 {
-			s.post(haveMessage(h, false, nums))
-		}
-	}
-	for _, run := range rest {
-		for i := range run.Count {
-			r.again(run.First + i)
-		}
+	for nums := range runLists(runsOf(slices.Values(fresh))) {
+		r.post(func(handle uint32) *pb.Message { return haveMessage(handle, false, nums) })
 	}
 }
 
-func (r *Root) again(piece int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.fresh = append(r.fresh, piece)
-	select {
-	case r.x.dirty <- struct{}{}:
-	default:
+// post sends a message to every peer of the root. mu is held.
+func (r *Root) post(m func(handle uint32) *pb.Message) {
+	for s := range r.joined {
+		if h := s.handleOf(r); h != 0 {
+			s.post(m(h))
+		}
 	}
 }
 
 // withdraw takes a piece back that turned out bad.
 func (r *Root) withdraw(key merkle.Key) {
 	r.mu.Lock()
-	var gone []int
+	defer r.mu.Unlock()
+	var gone HaveMap
 	if r.table != nil {
 		for p := range r.have.All() {
 			if r.table.Pieces[p].Key == key {
-				gone = append(gone, p)
+				gone.Add(p)
 			}
 		}
 	}
-	for _, p := range gone {
+	for p := range gone.All() {
 		r.have.Remove(p)
 	}
-	r.mu.Unlock()
-	if len(gone) == 0 {
-		return
-	}
-	nums, _ := encodeRuns(runsOf(slices.Values(gone)))
-	for _, s := range r.sessions() {
-		if h := s.handleOf(r); h != 0 {
-			s.post(&pb.Message{Body: &pb.Message_Unhave{Unhave: &pb.Unhave{Handle: h, Runs: nums}}})
-		}
+	r.lose(&gone)
+}
+
+// lose tells peers of pieces that are not here any more. mu is held.
+func (r *Root) lose(gone *HaveMap) {
+	for nums := range runLists(gone.Runs()) {
+		r.post(func(handle uint32) *pb.Message {
+			return &pb.Message{Body: &pb.Message_Unhave{Unhave: &pb.Unhave{Handle: handle, Runs: nums}}}
+		})
 	}
 }
 
@@ -178,75 +174,55 @@ func (r *Root) sessions() []*Session {
 	return out
 }
 
-// Join opens the root with a peer: it will answer with Opened and Haves.
-func (r *Root) Join(s *Session) { r.greet(s) }
-
-// greet sends our Open and what we have to s.
-func (r *Root) greet(s *Session) {
-	r.mu.Lock()
-	pieces, all := 0, false
-	var maps [][]uint32
-	if r.table != nil {
-		pieces = len(r.table.Pieces)
-		all = r.have.Count() == pieces
-		for rest := r.have.Runs(); !all && rest != nil; {
-			nums, left := encodeRuns(rest)
-			maps = append(maps, nums)
-			rest = nil
-			if len(left) > 0 {
-				rest = slices.Values(left)
-			}
-		}
+// Join opens the root with a peer: it will answer with Opened and Haves, or
+// with Gone if the session has ended or has too many roots.
+func (r *Root) Join(s *Session) {
+	if !r.greet(s, true) {
+		r.x.spawn(func() { r.deliver(Gone{From: s, Err: s.why()}) })
 	}
-	r.joined[s] = true
-	r.mu.Unlock()
+}
+
+// greet sends our Open and what we have to s, unless s has ended.
+func (r *Root) greet(s *Session, query bool) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.tell(s, query)
+}
+
+// tell is greet with mu held.
+func (r *Root) tell(s *Session, query bool) bool {
 	h := s.open(r)
 	if h == 0 {
-		r.forget(s)
-		return
+		delete(r.joined, s)
+		return false
 	}
-	s.post(openMessage(h, r.CID, pieces))
-	if all && pieces > 0 {
+	r.joined[s] = true
+	pieces := 0
+	if r.table != nil {
+		pieces = len(r.table.Pieces)
+	}
+	s.post(openMessage(h, r.CID, pieces, query))
+	switch n := r.have.Count(); {
+	case n == 0:
+	case n == pieces:
 		s.post(haveMessage(h, true, nil))
-	}
-	for _, nums := range maps {
-		s.post(haveMessage(h, false, nums))
-	}
-}
-
-// open gives r a handle in s, or the one it has. 0 when the session has ended
-// or has too many roots.
-func (s *Session) open(r *Root) uint32 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ended != nil {
-		return 0
-	}
-	m := s.members[r]
-	if m == nil {
-		m = &member{}
-		s.members[r] = m
-	}
-	if m.ours == 0 {
-		if len(s.ours) >= maxHandles {
-			return 0
+	default:
+		for nums := range runLists(r.have.Runs()) {
+			s.post(haveMessage(h, false, nums))
 		}
-		s.next++
-		m.ours = s.next
-		s.ours[m.ours] = r
 	}
-	return m.ours
+	return true
 }
 
-// introduce tells s of other peers of the root, and them of s. Their addresses
-// are their own signed records.
+// introduce tells s of other peers of the root, which it may dial. Their
+// addresses are their own signed records.
 func (r *Root) introduce(s *Session) {
 	var records [][]byte
 	for _, other := range r.sessions() {
-		if other == s || other.handleOf(r) == 0 {
+		if other == s || other.handleOf(r) == 0 || len(records) == maxPeers {
 			continue
 		}
-		if rec := r.x.record(other.Peer); rec != nil && len(records) < maxPeers {
+		if rec := r.x.record(other.Peer); rec != nil {
 			records = append(records, rec)
 		}
 	}
@@ -255,92 +231,84 @@ func (r *Root) introduce(s *Session) {
 	}
 }
 
+// forget takes a session out that has ended.
 func (r *Root) forget(s *Session) {
 	r.mu.Lock()
 	delete(r.joined, s)
 	r.mu.Unlock()
-}
-
-// gone is told that a session ended.
-func (r *Root) gone(s *Session, err error) {
-	r.forget(s)
-	r.deliver(Gone{From: s, Err: err})
 	r.x.drop(r)
 }
 
-// handOver moves the sessions of a root that was only served to its new owner.
-func (r *Root) handOver(to *Root) {
-	r.mu.Lock()
-	joined := r.joined
-	r.joined = map[*Session]bool{}
-	to.table, to.have, to.tree = r.table, r.have, r.tree
-	r.mu.Unlock()
-	for s := range joined {
-		s.mu.Lock()
-		if m := s.members[r]; m != nil && s.ended == nil {
-			delete(s.members, r)
-			s.members[to] = m
-			s.ours[m.ours], s.theirs[m.theirs] = to, to
-			delete(s.ours, 0)
-			delete(s.theirs, 0)
-			to.joined[s] = true
-		}
-		s.mu.Unlock()
-	}
-}
-
-// Close ends the owner's part. Peers are still served what was had.
+// Close ends the owner's part: it gets no more events. Peers are still served
+// what was had. An owner calls it once; the root may have another then.
 func (r *Root) Close() {
-	r.x.mu.Lock()
-	select {
-	case <-r.left:
-		r.x.mu.Unlock()
-		return
-	default:
-	}
-	close(r.left)
-	r.x.mu.Unlock()
-	for _, s := range r.sessions() {
-		s.dropAll(r)
-	}
+	r.x.mu.Lock() // so that Open waits until this owner has let go
 	r.mu.Lock()
-	nothing := r.have.Count() == 0
-	r.mu.Unlock()
-	if nothing {
-		r.leave()
+	o := r.owner
+	r.owner = nil
+	var left []*Session
+	if o != nil {
+		close(o.left)
+		for s := range r.joined {
+			s.dropAll(r, true)
+		}
+		left = r.leave(r.have.Count() == 0)
 	}
+	r.mu.Unlock()
+	r.x.mu.Unlock()
+	r.unqueue(left)
 	r.x.drop(r)
 }
 
-// leave closes the root in every session.
-func (r *Root) leave() {
-	for _, s := range r.sessions() {
-		s.mu.Lock()
-		m := s.members[r]
-		if m != nil {
-			delete(s.members, r)
-			delete(s.ours, m.ours)
-			delete(s.theirs, m.theirs)
+// leave closes the root in the sessions of peers that have no part in it, or in
+// all, and returns them. mu is held.
+func (r *Root) leave(all bool) (left []*Session) {
+	for s := range r.joined {
+		if all || !s.interested(r) {
+			r.part(s)
+			left = append(left, s)
 		}
-		s.mu.Unlock()
-		if m != nil && m.ours != 0 {
-			s.post(&pb.Message{Body: &pb.Message_Close{Close: &pb.Close{Handle: m.ours}}})
-		}
-		r.forget(s)
+	}
+	return left
+}
+
+// part ends our part in s. mu is held.
+func (r *Root) part(s *Session) {
+	delete(r.joined, s)
+	if h := s.leave(r); h != 0 {
+		s.post(closeMessage(h))
+	}
+}
+
+// unqueue takes what waits to be served of r off sessions that left it.
+func (r *Root) unqueue(left []*Session) {
+	for _, s := range left {
 		r.x.server.leave(s, r)
 	}
 }
 
+// abandon ends a peer's part in a root that is only served.
+func (r *Root) abandon(s *Session) {
+	r.mu.Lock()
+	if r.owner == nil {
+		r.part(s)
+	}
+	r.mu.Unlock()
+	r.x.drop(r)
+}
+
 // Claim tells the peers that we fetch pieces from the origin.
 func (r *Root) Claim(runs []Run, ttlMillis int) {
-	nums, _ := encodeRuns(slices.Values(runs))
-	for _, s := range r.sessions() {
-		if h := s.handleOf(r); h != 0 {
-			s.post(&pb.Message{Body: &pb.Message_Claim{Claim: &pb.Claim{Handle: h, Runs: nums, TtlMs: uint32(ttlMillis)}}})
-		}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for nums := range runLists(slices.Values(runs)) {
+		r.post(func(handle uint32) *pb.Message {
+			return &pb.Message{Body: &pb.Message_Claim{Claim: &pb.Claim{Handle: handle, Runs: nums, TtlMs: uint32(ttlMillis)}}}
+		})
 	}
 }
 
+// pieces is the number of pieces, merkle.MaxPieces while it is unknown.
 func (r *Root) pieces() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -386,10 +354,14 @@ func (r *Root) split(piece, first, count int) iter.Seq[part] {
 	}
 }
 
-func openMessage(handle uint32, c cid.Cid, pieces int) *pb.Message {
+func openMessage(handle uint32, c cid.Cid, pieces int, query bool) *pb.Message {
 	return &pb.Message{Body: &pb.Message_Open{Open: &pb.Open{
-		Handle: handle, Root: c.Bytes(), Missing: handle == 0, Pieces: uint32(pieces),
+		Handle: handle, Root: c.Bytes(), Missing: handle == 0, Pieces: uint32(pieces), Query: query,
 	}}}
+}
+
+func closeMessage(handle uint32) *pb.Message {
+	return &pb.Message{Body: &pb.Message_Close{Close: &pb.Close{Handle: handle}}}
 }
 
 func haveMessage(handle uint32, all bool, runs []uint32) *pb.Message {

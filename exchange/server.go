@@ -13,8 +13,10 @@ import (
 )
 
 const (
-	limitedFrame = 2 * Block // bytes of a frame in a lane with a token bucket: 0.1 s at 10 Mbit/s
-	perPeer      = 2         // frames of one peer at once: one is read and hashed while the other is written
+	limitedFrame = 2 * Block   // bytes of a frame in a lane with a token bucket: 0.1 s at 10 Mbit/s
+	perPeer      = 2           // frames of one peer at once: one is read and hashed while the other is written
+	slotTime     = time.Second // a frame that takes longer to write leaves its slot to others
+	maxPeersKept = 10_000      // balances, and other things kept by peer or root
 )
 
 // server is the upload side: requests queue per peer, and the ledger of a lane
@@ -31,29 +33,6 @@ type server struct {
 	bySent map[string]int64 // root -> payload bytes
 }
 
-type lane struct {
-	mu     sync.Mutex
-	wake   *sync.Cond
-	closed bool
-	ledger *ledger.Ledger
-	queues map[*Session]*queue
-	peers  map[ledger.PeerKey]*Session
-	frame  int // most blocks of a frame
-}
-
-// queue holds the requests of one peer in order of arrival.
-type queue struct {
-	items   []item
-	blocks  int // in items
-	busy    int // frames on their way
-	exposed int // blocks that the ledger knows of
-}
-
-type item struct {
-	root *Root
-	part part
-}
-
 func newServer(x *Exchange) *server {
 	s := &server{
 		x: x, limit: newLimiter(x.cfg.Upload),
@@ -63,34 +42,25 @@ func newServer(x *Exchange) *server {
 	for p, b := range x.cfg.Balances {
 		s.totals[p] = b
 	}
+	trim(s.totals, gave)
 	for i := range s.lanes {
-		l := &lane{
-			ledger: ledger.New(ledger.Config{}, rand.New(rand.NewPCG(x.random(), x.random()))),
-			queues: map[*Session]*queue{}, peers: map[ledger.PeerKey]*Session{},
-			frame: maxBlocks,
+		frame := maxBlocks
+		if i == 1 {
+			frame = limitedFrame / Block
 		}
-		l.wake = sync.NewCond(&l.mu)
-		for p, b := range x.cfg.Balances {
-			l.ledger.Restore(ledger.PeerKey(p), ledger.Balance(b))
-		}
+		l := newLane(frame, cmp.Or(x.cfg.Workers, 4), rand.New(rand.NewPCG(x.random(), x.random())))
 		s.lanes[i] = l
-		for range cmp.Or(x.cfg.Workers, 4) {
-			x.wg.Go(func() { s.work(l) })
-		}
+		x.wg.Go(func() { s.dispatch(l) })
 	}
-	s.lanes[1].frame = limitedFrame / Block
 	x.wg.Go(s.closeLanes)
 	return s
 }
 
-// closeLanes wakes the workers when the exchange closes.
+// closeLanes wakes the dispatchers when the exchange closes.
 func (s *server) closeLanes() {
 	<-s.x.ctx.Done()
 	for _, l := range s.lanes {
-		l.mu.Lock()
-		l.closed = true
-		l.wake.Broadcast()
-		l.mu.Unlock()
+		l.close()
 	}
 }
 
@@ -101,110 +71,75 @@ func (s *server) lane(p Path) *lane {
 	return s.lanes[0]
 }
 
+// meet begins to serve a session. There is one a peer: the one before is gone.
+func (s *server) meet(to *Session) {
+	b := s.balance(to.Peer)
+	for _, l := range s.lanes {
+		l.meet(time.Now(), to, ledger.Balance(b))
+	}
+}
+
+// gone forgets a session.
+func (s *server) gone(to *Session) {
+	for _, l := range s.lanes {
+		l.gone(time.Now(), to)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	trim(s.totals, gave)
+}
+
 // queue takes a request. False when the peer has too many waiting, or uploads are off.
-func (s *server) queue(from *Session, r *Root, p part) bool {
-	if s.limit.off && s.limit.limits(from.Path()) {
+func (s *server) queue(to *Session, r *Root, p part) bool {
+	if s.limit.off && s.limit.limits(to.Path()) {
 		return false
 	}
-	l := s.lane(from.Path())
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	q := l.queues[from]
-	if q == nil {
-		if l.peers[ledger.PeerKey(from.Peer)] != nil {
-			return false // an older session of the peer is about to end
-		}
-		q = &queue{}
-		l.queues[from] = q
-		l.peers[ledger.PeerKey(from.Peer)] = from
-	}
-	if len(q.items) >= maxQueued {
-		return false
-	}
-	q.items = append(q.items, item{r, p})
-	q.blocks += p.count
-	l.expose(from, q)
-	return true
+	return s.lane(to.Path()).queue(time.Now(), to, item{r, p})
 }
 
-// expose tells the ledger of the blocks that may be served now: none while the
-// peer has perPeer frames on their way.
-func (l *lane) expose(s *Session, q *queue) {
-	want := q.blocks
-	if q.busy >= perPeer {
-		want = 0
-	}
-	now, key := time.Now(), ledger.PeerKey(s.Peer)
-	switch {
-	case want > q.exposed:
-		l.ledger.Queue(now, key, int64(want-q.exposed)*Block)
-		l.wake.Signal()
-	case want < q.exposed:
-		l.ledger.Unqueue(now, key, int64(q.exposed-want)*Block)
-	}
-	q.exposed = want
+// cancel takes the waiting parts of a piece off a peer's queue.
+func (s *server) cancel(to *Session, r *Root, piece int) {
+	s.remove(to, func(it item) bool { return it.root == r && it.part.piece == piece })
 }
 
-// work serves one frame after the other until the exchange closes.
-func (s *server) work(l *lane) {
+// leave takes all of a root off a peer's queue.
+func (s *server) leave(to *Session, r *Root) {
+	s.remove(to, func(it item) bool { return it.root == r })
+}
+
+func (s *server) remove(to *Session, match func(item) bool) {
+	for _, l := range s.lanes {
+		l.remove(time.Now(), to, match)
+	}
+}
+
+// dispatch gives out the slots of a lane until the exchange closes.
+func (s *server) dispatch(l *lane) {
 	for {
 		to, it, ok := l.next()
-		if !ok {
+		if !ok || !s.x.spawn(func() { s.upload(l, to, it) }) {
 			return
 		}
-		n := s.serve(to, it)
-		l.done(to, n)
 	}
 }
 
-// next waits for the peer whose turn it is and takes a frame off its queue.
-func (l *lane) next() (*Session, item, bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for {
-		if l.closed {
-			return nil, item{}, false
-		}
-		key, ok := l.ledger.Next(time.Now())
-		if !ok {
-			l.wake.Wait()
-			continue
-		}
-		to := l.peers[key]
-		q := l.queues[to]
-		it := q.items[0]
-		if it.part.count > l.frame {
-			q.items[0].part.first += l.frame
-			q.items[0].part.count -= l.frame
-			it.part.count = l.frame
-		} else {
-			q.items = q.items[1:]
-		}
-		q.blocks -= it.part.count
-		q.busy++
-		l.expose(to, q)
-		return to, it, true
-	}
+// upload serves one frame. A peer that takes it slowly, or not at all, holds no
+// slot for longer than slotTime, so that it delays nobody else.
+func (s *server) upload(l *lane, to *Session, it item) {
+	vacate := sync.OnceFunc(l.vacate)
+	n := s.serve(to, it, func() func() bool { return time.AfterFunc(slotTime, vacate).Stop })
+	vacate()
+	l.done(time.Now(), to, n)
 }
 
-// done accounts a served frame of n payload bytes.
-func (l *lane) done(to *Session, n int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.ledger.OnSent(time.Now(), ledger.PeerKey(to.Peer), int64(n))
-	if q := l.queues[to]; q != nil {
-		q.busy--
-		l.expose(to, q)
-	}
-}
-
-// serve sends one frame and returns the bytes sent, or rejects it.
-func (s *server) serve(to *Session, it item) int {
+// serve sends one frame and returns the bytes sent, or rejects it. writing is
+// called before the write, and what it returns after it.
+func (s *server) serve(to *Session, it item, writing func() func() bool) int {
 	p, ok := it.root.piece(it.part.piece)
 	if !ok {
 		return 0
 	}
-	data, release, err := s.cache.get(p.Key, func(buf []byte) ([]byte, error) {
+	data, release, err := s.cache.get(p, func(buf []byte) ([]byte, error) {
 		return s.x.cfg.Library.ReadPiece(s.x.ctx, p.Key, buf)
 	})
 	if err != nil {
@@ -214,82 +149,47 @@ func (s *server) serve(to *Session, it item) int {
 	}
 	defer release()
 	from := it.part.first * Block
-	body := data[min(from, len(data)):min(from+it.part.count*Block, len(data))]
-	if len(body) == 0 || s.limit.wait(s.x.ctx, to.Path(), len(body)) != nil {
+	body := data[from:min(from+it.part.count*Block, len(data))]
+	if s.limit.wait(to.ctx, to.Path(), len(body)) != nil {
 		return 0
 	}
 	h := to.handleOf(it.root)
 	if h == 0 {
-		return 0
+		return 0 // closed meanwhile
 	}
-	f := frame{handle: h, piece: uint32(it.part.piece), first: uint16(it.part.first), count: uint16(blocks(len(body))), length: uint32(len(body))}
-	if err := to.writeFrame(s.x.ctx, f, body); err != nil {
+	f := frame{handle: h, piece: uint32(it.part.piece), first: uint16(it.part.first), count: uint16(it.part.count), length: uint32(len(body))}
+	written := writing()
+	err = to.writeFrame(f, body)
+	written()
+	if err != nil {
 		to.end(err)
 		return 0
 	}
-	to.sent.Add(int64(len(body)))
-	s.mu.Lock()
-	b := s.totals[to.Peer]
-	b.Sent += int64(len(body))
-	s.totals[to.Peer] = b
-	s.bySent[it.root.CID.KeyString()] += int64(len(body))
-	s.mu.Unlock()
+	s.onSent(to, it.root, len(body))
 	return len(body)
 }
 
-// cancel takes the waiting parts of a piece off a peer's queue.
-func (s *server) cancel(from *Session, r *Root, piece int) {
-	s.remove(from, func(it item) bool { return it.root == r && it.part.piece == piece })
-}
-
-// leave takes all of a root off a peer's queue.
-func (s *server) leave(from *Session, r *Root) {
-	s.remove(from, func(it item) bool { return it.root == r })
-}
-
-func (s *server) remove(from *Session, match func(item) bool) {
-	for _, l := range s.lanes {
-		l.mu.Lock()
-		if q := l.queues[from]; q != nil {
-			kept := q.items[:0]
-			q.blocks = 0
-			for _, it := range q.items {
-				if !match(it) {
-					kept = append(kept, it)
-					q.blocks += it.part.count
-				}
-			}
-			q.items = kept
-			l.expose(from, q)
-		}
-		l.mu.Unlock()
-	}
-}
-
-// gone forgets a session.
-func (s *server) gone(from *Session) {
-	s.remove(from, func(item) bool { return true })
-	for _, l := range s.lanes {
-		l.mu.Lock()
-		delete(l.queues, from)
-		if key := ledger.PeerKey(from.Peer); l.peers[key] == from {
-			delete(l.peers, key)
-			l.ledger.OnGone(time.Now(), key)
-		}
-		l.mu.Unlock()
-	}
-}
-
-func (s *server) onReceived(from *Session, n int) {
-	l := s.lane(from.Path())
-	l.mu.Lock()
-	l.ledger.OnReceived(time.Now(), ledger.PeerKey(from.Peer), int64(n))
-	l.mu.Unlock()
+func (s *server) onSent(to *Session, r *Root, n int) {
+	to.sent.Add(int64(n))
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.totals[to.Peer]
+	b.Sent += int64(n)
+	s.totals[to.Peer] = b
+	s.bySent[r.CID.KeyString()] += int64(n)
+	trim(s.bySent, func(n int64) int64 { return n })
+}
+
+// onReceived counts what a peer gave that was asked for.
+func (s *server) onReceived(from *Session, n int) {
+	for _, l := range s.lanes {
+		l.received(time.Now(), from, n)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	b := s.totals[from.Peer]
 	b.Received += int64(n)
 	s.totals[from.Peer] = b
-	s.mu.Unlock()
 }
 
 func (s *server) balance(p peer.ID) Balance {
@@ -308,4 +208,22 @@ func (s *server) sentOf(c cid.Cid) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.bySent[c.KeyString()]
+}
+
+// gave is what a balance is worth keeping for.
+func gave(b Balance) int64 { return b.Received }
+
+// trim takes out what is worth least, until maxPeersKept are left: whoever
+// brings many identities, or asks for many roots, pushes out only his own.
+func trim[K cmp.Ordered, V any](m map[K]V, worth func(V) int64) {
+	for len(m) > maxPeersKept {
+		var least K
+		first := true
+		for k, v := range m {
+			if c := cmp.Compare(worth(v), worth(m[least])); first || c < 0 || (c == 0 && k < least) {
+				least, first = k, false
+			}
+		}
+		delete(m, least)
+	}
 }

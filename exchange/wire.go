@@ -10,22 +10,27 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/shoal-p2p/shoal/exchange/pb"
 	"github.com/shoal-p2p/shoal/merkle"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 )
 
 // Limits of the protocol; PROTOCOL.md gives the reason of each.
 const (
-	Block       = 64 << 10               // bytes of a block, the unit of request
-	maxBlocks   = merkle.MaxLeaf / Block // blocks of a piece
-	maxMessage  = 4<<20 + 64<<10         // bytes of a control message
-	maxRuns     = 1 << 16                // numbers in a run list
-	maxTree     = 1 << 20                // bytes of blocks in a tree reply, passed by the last block at most
-	maxRequest  = 1 << 9                 // blocks of a request: 32 MiB
-	maxQueued   = 1 << 12                // requests of a peer that wait to be served
-	maxHandles  = 1 << 10                // roots open between two peers
-	maxPeers    = 50                     // records in a Peers message
-	maxAgent    = 128                    // bytes of Hello.agent
-	frameHeader = 16
+	Block      = 64 << 10                           // bytes of a block, the unit of request
+	maxBlocks  = merkle.MaxLeaf / Block             // blocks of a piece
+	maxHello   = 1 << 10                            // bytes of the first message
+	maxMessage = 512 << 10                          // bytes of any other message
+	maxReply   = maxTree + merkle.MaxBlock + 64<<10 // bytes of a message while a tree is asked for
+	maxFields  = maxRuns + 64                       // fields in a message, so that small ones do not grow large in memory
+	maxRuns    = 1 << 16                            // numbers in a run list
+	maxTree    = 1 << 20                            // bytes of blocks in a tree reply, passed by the last block at most
+	maxNodes   = 1 << 13                            // blocks in a tree reply
+	maxRequest = 1 << 9                             // blocks of a request: 32 MiB
+	maxQueued  = 1 << 12                            // requests of a peer that wait to be served
+	maxHandles = 1 << 10                            // roots open between two peers
+	maxPeers   = 50                                 // records in a Peers message
+	maxAgent   = 128                                // bytes of Hello.agent
+	maxBad     = 16                                 // Bad messages of a session
 )
 
 var errProtocol = errors.New("protocol violation")
@@ -36,35 +41,90 @@ func protocols(prefix string) (control, data protocol.ID) {
 	return protocol.ID(prefix + "/exchange/1.0.0"), protocol.ID(prefix + "/pieces/1.0.0")
 }
 
-// writeMessage writes one length-delimited message.
-func writeMessage(w io.Writer, m *pb.Message) error {
-	b := binary.AppendUvarint(make([]byte, 0, 64), uint64(proto.Size(m)))
+// appendMessage appends m with its length before it.
+func appendMessage(b []byte, m *pb.Message) ([]byte, error) {
+	b = binary.AppendUvarint(b, uint64(proto.Size(m)))
 	b, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(b, m)
 	if err != nil {
-		return fmt.Errorf("encode message: %w", err)
+		return nil, fmt.Errorf("encode message: %w", err)
+	}
+	return b, nil
+}
+
+// writeMessage writes one length-delimited message.
+func writeMessage(w io.Writer, m *pb.Message) error {
+	b, err := appendMessage(make([]byte, 0, 64), m)
+	if err != nil {
+		return err
 	}
 	_, err = w.Write(b)
 	return err
 }
 
-// readMessage reads one length-delimited message of at most maxMessage bytes.
-// buf is scratch space that grows to what messages need.
-func readMessage(r *bufio.Reader, buf *[]byte) (*pb.Message, error) {
+// readMessage reads one length-delimited message of at most limit() bytes;
+// limit is asked when the length is there. buf is scratch space that grows to
+// what messages need.
+func readMessage(r *bufio.Reader, buf *[]byte, limit func() int) (*pb.Message, error) {
 	n, err := binary.ReadUvarint(r)
 	if err != nil {
 		return nil, err
 	}
-	if n > maxMessage {
+	if n > uint64(limit()) {
 		return nil, fmt.Errorf("%w: message of %d bytes", errProtocol, n)
 	}
 	if err := readGrowing(r, buf, int(n)); err != nil {
 		return nil, err
 	}
+	return parseMessage(*buf)
+}
+
+// parseMessage decodes a message of a stranger.
+func parseMessage(b []byte) (*pb.Message, error) {
+	if n := countFields(b); n > maxFields {
+		return nil, fmt.Errorf("%w: message of more than %d fields", errProtocol, maxFields)
+	}
 	m := new(pb.Message)
-	if err := proto.Unmarshal(*buf, m); err != nil {
+	if err := proto.Unmarshal(b, m); err != nil {
 		return nil, fmt.Errorf("%w: %w", errProtocol, err)
 	}
 	return m, nil
+}
+
+// countFields counts the fields of a message and of the messages in it, before
+// any is decoded: an empty one takes two bytes on the wire and some 50 in
+// memory. Bytes that do not parse count as nothing; decoding refuses them.
+func countFields(b []byte) int {
+	total := 0
+	for len(b) > 0 {
+		_, kind, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			return total
+		}
+		body := b[n:]
+		size := protowire.ConsumeFieldValue(1, kind, body)
+		if size < 0 {
+			return total
+		}
+		total++
+		if inner, k := protowire.ConsumeBytes(body); kind == protowire.BytesType && k > 0 {
+			total += countFlat(inner)
+		}
+		b = body[size:]
+	}
+	return total
+}
+
+// countFlat counts the fields of b, which need not be a message, without what is in them.
+func countFlat(b []byte) (total int) {
+	for len(b) > 0 {
+		_, _, n := protowire.ConsumeField(b)
+		if n < 0 {
+			break
+		}
+		total++
+		b = b[n:]
+	}
+	return total
 }
 
 // readGrowing fills buf with n bytes, growing it only as they arrive so that a
@@ -94,47 +154,3 @@ func unexpectedEOF(err error) error {
 	}
 	return err
 }
-
-// frame is the header of raw bytes on a data stream: blocks of one piece.
-type frame struct {
-	handle uint32 // of the sender
-	piece  uint32
-	first  uint16 // block
-	count  uint16 // blocks, 1 to maxBlocks
-	length uint32 // bytes that follow, at most count*Block
-}
-
-// appendFrame appends the 16 bytes of f, big-endian.
-func appendFrame(b []byte, f frame) []byte {
-	b = binary.BigEndian.AppendUint32(b, f.handle)
-	b = binary.BigEndian.AppendUint32(b, f.piece)
-	b = binary.BigEndian.AppendUint16(b, f.first)
-	b = binary.BigEndian.AppendUint16(b, f.count)
-	return binary.BigEndian.AppendUint32(b, f.length)
-}
-
-// parseFrame reads a header and checks the limits that hold for any piece.
-func parseFrame(b []byte) (frame, error) {
-	if len(b) != frameHeader {
-		return frame{}, fmt.Errorf("%w: frame header of %d bytes", errProtocol, len(b))
-	}
-	f := frame{
-		handle: binary.BigEndian.Uint32(b),
-		piece:  binary.BigEndian.Uint32(b[4:]),
-		first:  binary.BigEndian.Uint16(b[8:]),
-		count:  binary.BigEndian.Uint16(b[10:]),
-		length: binary.BigEndian.Uint32(b[12:]),
-	}
-	switch {
-	case f.count == 0 || int(f.first)+int(f.count) > maxBlocks:
-		return frame{}, fmt.Errorf("%w: blocks %d+%d of a piece", errProtocol, f.first, f.count)
-	case f.length == 0 || f.length > uint32(f.count)*Block || f.length <= uint32(f.count-1)*Block:
-		return frame{}, fmt.Errorf("%w: %d bytes in %d blocks", errProtocol, f.length, f.count)
-	case f.piece >= merkle.MaxPieces:
-		return frame{}, fmt.Errorf("%w: piece %d", errProtocol, f.piece)
-	}
-	return f, nil
-}
-
-// blocks is the number of blocks of a piece of size bytes.
-func blocks(size int) int { return (size + Block - 1) / Block }
