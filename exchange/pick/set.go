@@ -153,9 +153,3 @@ func (s *set) merge(b *set) {
 		s.setWord(w, s.levels[0][w]|b.levels[0][w])
 	}
 }
-
-func (s *set) clear() {
-	for w := s.nextWord(0); w >= 0; w = s.nextWord(w + 1) {
-		s.setWord(w, 0)
-	}
-}
