@@ -60,6 +60,7 @@ func TestCARRefuses(t *testing.T) {
 		{"CARv2", bytes.NewReader([]byte("\x0a\xa1\x67version\x02xxxxxxx")), 0, ErrUnsupported},
 		{"limit", bytes.NewReader(good), int64(len(good)) - 10, ErrTooLarge},
 		{"giant part", bytes.NewReader(append(bytes.Clone(good), 0xff, 0xff, 0xff, 0x7f)), 0, ErrTooLarge},
+		{"part above a block", bytes.NewReader(append(bytes.Clone(good), 0x80, 0x80, 0xc0, 0x01)), 0, ErrTooLarge},
 		{"giant length", bytes.NewReader(append(bytes.Clone(good), 0xff, 0xff, 0xff, 0xff)), 0, ErrMalformed},
 		{"cut length", bytes.NewReader(append(bytes.Clone(good), 0xff)), 0, io.ErrUnexpectedEOF},
 		{"no CID", bytes.NewReader(append(bytes.Clone(good), 2, 9, 9)), 0, ErrMalformed},

@@ -64,6 +64,11 @@ func TestVerifyTellsLies(t *testing.T) {
 	leaf := UnixFSv0.Leaf([]byte("hello"))
 	block := leaf.Block([]byte("hello"))
 	piece := pieceOf(leaf)
+	long := piece
+	long.Size++
+	if _, err := long.Verify(block); !errors.Is(err, ErrMismatch) {
+		t.Errorf("a block of another size: %v", err)
+	}
 	piece.Payload = 4
 	if _, err := piece.Verify(block); !errors.Is(err, ErrMalformed) || errors.Is(err, ErrMismatch) {
 		t.Errorf("a wrong payload: %v", err)
@@ -118,6 +123,30 @@ func TestUnframeAnyOrder(t *testing.T) {
 		if from, to, err := Unframe(Key{0: cid.DagProtobuf}, block); err == nil {
 			t.Errorf("junk %d: block[%d:%d]", i, from, to)
 		}
+	}
+}
+
+// TestDecodeLinkRefuses names what is no link.
+func TestDecodeLinkRefuses(t *testing.T) {
+	t.Parallel()
+	hash := appendBytes(nil, linkHash, keyOf(cid.Raw, nil).CID().Bytes())
+	name, tsize := appendBytes(nil, linkName, []byte("a")), appendVarint(nil, linkTsize, 1)
+	for i, b := range [][]byte{
+		name,
+		slices.Concat(hash, name, name),
+		slices.Concat(hash, hash),
+		slices.Concat(hash, tsize, tsize),
+		slices.Concat(hash, appendVarint(nil, linkName, 1)),
+		slices.Concat(hash, appendBytes(nil, linkTsize, []byte("a"))),
+		slices.Concat(hash, appendVarint(nil, 4, 1)),
+		hash[:9],
+	} {
+		if l, err := decodeLink(b); err == nil {
+			t.Errorf("junk %d reads as %+v", i, l)
+		}
+	}
+	if l, err := decodeLink(slices.Concat(tsize, name, hash)); err != nil || string(l.name) != "a" || l.tsize != 1 {
+		t.Errorf("another order: %+v, %v", l, err)
 	}
 }
 
