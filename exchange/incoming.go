@@ -120,6 +120,9 @@ func (s *Session) drop(r *Root, piece int) bool {
 	return true
 }
 
+// CancelAll takes back all that was asked of s for the root.
+func (r *Root) CancelAll(s *Session) { s.dropAll(r, true) }
+
 // dropAll forgets all that was asked for r; tell cancels it with the peer too.
 func (s *Session) dropAll(r *Root, tell bool) {
 	var pieces []int

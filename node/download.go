@@ -162,7 +162,9 @@ func (d *download) apply(ctx context.Context, ev exchange.Event, now time.Time) 
 		d.useful = now
 		d.trees.streamed = ev.bytes
 	case spent:
-		d.onSpent(now, ev)
+		d.onSpent(ctx, now, ev)
+	case swept:
+		d.onSwept(now, ev)
 	case released:
 		d.onReleased(ev)
 
@@ -220,8 +222,10 @@ func (d *download) advancePieces(ctx context.Context, now time.Time) time.Time {
 	for _, c := range plan.Cancels {
 		if r := d.peers[peer.ID(c.Peer)]; r != nil {
 			d.exchange.Cancel(r.s, c.Piece)
-			d.unasked(now, r, c.Piece)
 		}
+	}
+	for _, piece := range plan.Freed {
+		d.policy.OnAsked(now, piece, false)
 	}
 	d.request(now, plan.Requests)
 	for _, s := range d.policy.Advance(now) {
@@ -244,23 +248,12 @@ func (d *download) request(now time.Time, plan []pick.Request) {
 			order = append(order, r)
 		}
 		asks[r] = append(asks[r], exchange.Ask{Piece: q.Piece, First: q.First, Count: q.Count, Size: d.table.Pieces[q.Piece].Size})
-		if !r.asked[q.Piece] {
-			r.asked[q.Piece] = true
+		if q.First == 0 {
 			d.policy.OnAsked(now, q.Piece, true)
 		}
 	}
 	for _, r := range order {
 		d.exchange.Request(r.s, asks[r])
-	}
-}
-
-// unasked notes that a piece is no longer asked of r.
-func (d *download) unasked(now time.Time, r *remote, piece int) {
-	if r.asked[piece] {
-		delete(r.asked, piece)
-		if !d.picker.Asked(piece) {
-			d.policy.OnAsked(now, piece, false)
-		}
 	}
 }
 

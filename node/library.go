@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/ipfs/go-cid"
 	"github.com/shoal-p2p/shoal/exchange"
@@ -17,7 +16,7 @@ type library Node
 // Held builds the table of any interior or leaf CID whose tree is here whole.
 func (l *library) Held(_ context.Context, c cid.Cid) (exchange.Held, bool) {
 	n := (*Node)(l)
-	tree, err := n.localTree(c)
+	tree, err := store.LoadTree(n.store, c)
 	if err != nil {
 		return exchange.Held{}, false
 	}
@@ -29,7 +28,11 @@ func (l *library) Held(_ context.Context, c cid.Cid) (exchange.Held, bool) {
 	for i, p := range table.Pieces {
 		keys[i] = p.Key
 	}
-	return exchange.Held{Table: table, Have: n.store.Have(keys), Tree: cids(tree.Blocks())}, true
+	nodes := cids(tree.Blocks())
+	if len(nodes) == 0 {
+		nodes = []cid.Cid{c} // a leaf that is a root: its block is all the tree there is
+	}
+	return exchange.Held{Table: table, Have: n.store.Have(keys), Tree: nodes}, true
 }
 
 // Block returns an interior block, or a leaf that is a root by itself.
@@ -67,24 +70,4 @@ func (n *Node) block(c cid.Cid) ([]byte, error) {
 		return nil, err
 	}
 	return n.store.ReadPiece(n.ctx, key, nil)
-}
-
-// localTree loads the tree of c from the store. store.ErrNotFound when a part is missing.
-func (n *Node) localTree(c cid.Cid) (*merkle.Tree, error) {
-	tree, err := merkle.NewTree(c)
-	if err != nil {
-		return nil, err
-	}
-	for !tree.Complete() {
-		for _, m := range tree.Missing(256) {
-			b, err := n.block(m)
-			if err != nil {
-				return nil, fmt.Errorf("tree of %v: %w", c, err)
-			}
-			if err := tree.Add(b); err != nil {
-				return nil, fmt.Errorf("tree of %v: %w", c, err)
-			}
-		}
-	}
-	return tree, nil
 }

@@ -21,7 +21,6 @@ type remote struct {
 	pieces  bool // it knew the tree, so it can be asked for it
 	all     bool
 	have    exchange.HaveMap
-	asked   map[int]bool // pieces in flight
 	strikes int          // wrong pieces
 	gave    int64        // verified payload bytes
 }
@@ -41,7 +40,7 @@ func (d *download) join(now time.Time, s *exchange.Session) {
 	if d.phase == ended || d.peers[s.Peer] != nil || len(d.peers) >= maxRemotes || d.count.banned[s.Peer] {
 		return
 	}
-	d.peers[s.Peer] = &remote{s: s, asked: map[int]bool{}}
+	d.peers[s.Peer] = &remote{s: s}
 	d.exchange.Join(s)
 }
 
@@ -100,6 +99,9 @@ func (d *download) onHaves(now time.Time, ev exchange.Haves) {
 	r := d.of(ev.From)
 	if r == nil {
 		return
+	}
+	if d.picker != nil {
+		d.picker.OnAlive(now, key(r))
 	}
 	runs := ev.Runs
 	if ev.All {
@@ -170,16 +172,13 @@ func (d *download) onUnhaves(now time.Time, ev exchange.Unhaves) {
 
 // forgetHaves takes back all that a peer had.
 func (d *download) forgetHaves(now time.Time, r *remote) {
-	had := len(r.asked) > 0 || r.all || r.have.Count() > 0
+	had := r.all || r.have.Count() > 0
 	r.all, r.have = false, exchange.HaveMap{}
 	if d.picker == nil || !had {
 		return
 	}
 	d.picker.OnGone(now, key(r))
 	d.policy.OnGone(now, string(r.s.Peer))
-	for piece := range r.asked {
-		d.unasked(now, r, piece)
-	}
 	d.holders(now, exchange.Run{First: 0, Count: len(d.table.Pieces)})
 }
 
@@ -198,9 +197,7 @@ func (d *download) onGone(now time.Time, ev exchange.Gone) {
 
 // dropPeer gives up on a peer for this root; its session stays for others.
 func (d *download) dropPeer(now time.Time, r *remote, why error) {
-	for piece := range r.asked {
-		d.exchange.Cancel(r.s, piece)
-	}
+	d.exchange.CancelAll(r.s)
 	d.forgetHaves(now, r)
 	r.missing = true
 	d.look.failed(r.s.Peer, why)
@@ -224,7 +221,6 @@ func (d *download) lied(now time.Time, r *remote, why error) {
 func (d *download) onRejected(now time.Time, ev exchange.Rejected) {
 	if r := d.of(ev.From); r != nil && d.picker != nil && ev.Piece < len(d.table.Pieces) {
 		d.picker.OnReject(now, key(r), ev.Piece)
-		d.unasked(now, r, ev.Piece)
 	}
 }
 
@@ -286,7 +282,6 @@ func (d *download) onVerified(now time.Time, ev verified) {
 	d.useful = now
 	if r != nil {
 		d.picker.OnPiece(now, key(r), ev.piece, true)
-		d.unasked(now, r, ev.piece)
 	}
 	if !d.have.Add(ev.piece) {
 		d.count.duplicate += int64(p.Payload)
@@ -323,6 +318,5 @@ func (d *download) wrongPiece(now time.Time, ev verified, r *remote, p merkle.Pi
 	}
 	d.exchange.Bad(r.s, ev.piece)
 	d.picker.OnPiece(now, key(r), ev.piece, false)
-	d.unasked(now, r, ev.piece)
 	d.lied(now, r, fmt.Errorf("piece %d: %w", ev.piece, ev.err))
 }

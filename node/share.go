@@ -60,7 +60,7 @@ func (n *Node) held(c cid.Cid) {
 
 // writeTree writes the tree of a root as a .shoal file, for an origin.
 func (n *Node) writeTree(c cid.Cid, path string) error {
-	tree, err := n.localTree(c)
+	tree, err := store.LoadTree(n.store, c)
 	if err != nil {
 		return err
 	}

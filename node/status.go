@@ -81,13 +81,16 @@ func (n *Node) Status(context.Context) (Status, error) {
 
 func (n *Node) rootStatus(r store.Root) RootStatus {
 	v := RootStatus{CID: r.CID.String(), Name: r.Name, Size: r.Size, Path: r.Path, State: "complete", Have: r.Size, Sent: n.exchangeSent(r.CID)}
-	if r.State != store.Complete {
-		v.State = "waiting"
-		v.Have = 0
-		if r.Pieces > 0 {
-			v.Have = r.Size * int64(r.Have) / int64(r.Pieces)
-		}
-		v.Why = &Why{Code: "stopped", Tried: []string{}, Next: "shoal get " + v.CID + " goes on with it"}
+	if r.State == store.Complete {
+		return v
+	}
+	v.State, v.Have = "waiting", 0
+	if r.Pieces > 0 {
+		v.Have = r.Size * int64(r.Have) / int64(r.Pieces)
+	}
+	v.Why = &Why{Code: "stopped", Tried: []string{}, Next: "shoal get " + v.CID + " goes on with it"}
+	if r.State == store.Damaged {
+		v.Why = &Why{Code: "damaged", Tried: []string{}, Next: "files have changed since they were added: add them again, or unshare " + v.CID}
 	}
 	return v
 }
