@@ -21,8 +21,8 @@ type remote struct {
 	pieces  bool // it knew the tree, so it can be asked for it
 	all     bool
 	have    exchange.HaveMap
-	strikes int          // wrong pieces
-	gave    int64        // verified payload bytes
+	strikes int   // wrong pieces
+	gave    int64 // verified payload bytes
 }
 
 var errMissing = errors.New("does not have it")
