@@ -155,7 +155,7 @@ func vectors(t testing.TB) (all []vector) {
 // skip leaves out what takes long in short runs, and the file of 1 GiB in all:
 // the one of a byte more has its leaves, and TestVectors looks at both.
 func (v vector) skip(t *testing.T) bool {
-	size := int64(v.Content.Leaves) << 9
+	size := int64(v.Content.Leaves+v.Content.Many) << 11
 	if v.Content.Size != nil {
 		size = *v.Content.Size
 	}
@@ -334,7 +334,7 @@ func contains(places []Place, p Place) bool {
 // TestBlockOrder: builders and trees agree on what depth-first is.
 func TestBlockOrder(t *testing.T) {
 	t.Parallel()
-	leaves := manyLeaves(174*174*2 + 1)
+	leaves := manyLeaves(174*174 + 200)
 	for _, p := range []Profile{UnixFSv1, UnixFSv0, kuboV1} {
 		f := p.NewFile()
 		for _, l := range leaves {
