@@ -30,12 +30,13 @@ func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"shoal": main
 //	daemon NAME PROGRAM ARG...     start; its output goes to NAME.out and NAME.err
 //	waitline NAME REGEXP           wait until a line of its stderr matches
 //	halt NAME CODE                 SIGINT, wait, check the exit code
+//	finish NAME CODE               wait, check the exit code
 //	capture VAR FILE REGEXP        set VAR to the first group found in FILE, stdout or stderr
 //	randfile FILE BYTES SEED       make a file of random bytes
-//	origin VAR DIR [stall=BYTES]   serve DIR by HTTP at $VAR; with stall, answers of the
-//	                               first file that has so many bytes stop there, until
-//	waitstall VAR                  waits for that
-//	unstall VAR                    lets all answers go on
+//	origin VAR DIR [stall=BYTES]   serve DIR by HTTP at $VAR; with stall, no byte of a file
+//	                               from that offset on is sent
+//	unstall VAR                    send them
+//	await REGEXP PROGRAM ARG...    run again and again until its stdout matches
 func TestScript(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -52,8 +53,8 @@ func TestScript(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": cmdExits, "daemon": cmdDaemon, "waitline": cmdWaitline, "halt": cmdHalt, "capture": cmdCapture,
-			"randfile": cmdRandfile, "origin": cmdOrigin, "waitstall": cmdWaitstall, "unstall": cmdUnstall,
+			"exits": cmdExits, "daemon": cmdDaemon, "waitline": cmdWaitline, "halt": cmdHalt, "finish": cmdFinish, "capture": cmdCapture,
+			"randfile": cmdRandfile, "origin": cmdOrigin, "unstall": cmdUnstall, "await": cmdAwait,
 		},
 	})
 }
@@ -174,8 +175,13 @@ func cmdWaitline(ts *testscript.TestScript, neg bool, args []string) {
 
 func cmdHalt(ts *testscript.TestScript, neg bool, args []string) {
 	wantUse(ts, neg, len(args) == 2, "halt NAME CODE")
+	ts.Check(daemonOf(ts, args[0]).cmd.Process.Signal(os.Interrupt))
+	cmdFinish(ts, neg, args)
+}
+
+func cmdFinish(ts *testscript.TestScript, neg bool, args []string) {
+	wantUse(ts, neg, len(args) == 2, "finish NAME CODE")
 	d := daemonOf(ts, args[0])
-	ts.Check(d.cmd.Process.Signal(os.Interrupt))
 	select {
 	case <-d.exited:
 	case <-time.After(tooLong):
@@ -210,20 +216,19 @@ func cmdRandfile(ts *testscript.TestScript, neg bool, args []string) {
 
 type originsKey struct{}
 
-// stallingOrigin serves a directory and can hold its answers back.
+// stallingOrigin serves a directory and can hold the rest of each file back.
 type stallingOrigin struct {
 	http.Handler
-	after   int64 // bytes of a body before it stalls; 0 never
-	stalled chan struct{}
+	after   int64 // offset from which nothing is sent; -1 for no such
 	release chan struct{}
-	once    [2]sync.Once
+	once    sync.Once
 }
 
 func cmdOrigin(ts *testscript.TestScript, neg bool, args []string) {
 	wantUse(ts, neg, len(args) == 2 || len(args) == 3, "origin VAR DIR [stall=BYTES]")
 	o := &stallingOrigin{
 		Handler: http.FileServer(http.Dir(ts.MkAbs(args[1]))),
-		stalled: make(chan struct{}), release: make(chan struct{}),
+		release: make(chan struct{}), after: -1,
 	}
 	if len(args) == 3 {
 		_, err := fmt.Sscanf(args[2], "stall=%d", &o.after)
@@ -231,7 +236,7 @@ func cmdOrigin(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	server := httptest.NewServer(o)
 	ts.Defer(func() {
-		o.once[1].Do(func() { close(o.release) })
+		o.once.Do(func() { close(o.release) })
 		server.Close()
 	})
 	ts.Setenv(args[0], server.URL)
@@ -239,55 +244,54 @@ func cmdOrigin(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func (o *stallingOrigin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if o.after > 0 && !strings.HasSuffix(r.URL.Path, ".shoal") {
-		w = &stallingWriter{w, o, r}
+	if o.after >= 0 && !strings.HasSuffix(r.URL.Path, ".shoal") {
+		var from int64
+		if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &from); err != nil {
+			from = 0 // no range: the whole file
+		}
+		w = &stallingWriter{w, o, r, from}
 	}
 	o.Handler.ServeHTTP(w, r)
 }
 
-// stallingWriter counts the bytes of all answers of its origin together.
+// stallingWriter holds back what is at or after the offset of its origin.
 type stallingWriter struct {
 	http.ResponseWriter
-	o *stallingOrigin
-	r *http.Request
+	o  *stallingOrigin
+	r  *http.Request
+	at int64 // offset in the file of the next byte
 }
 
 func (w *stallingWriter) Write(p []byte) (int, error) {
-	if w.o.take(int64(len(p))) {
-		return w.ResponseWriter.Write(p)
+	w.at += int64(len(p))
+	if w.at > w.o.after {
+		if f, ok := w.ResponseWriter.(http.Flusher); ok {
+			f.Flush() // what came before is not held back
+		}
+		select {
+		case <-w.o.release:
+		case <-w.r.Context().Done():
+			return 0, w.r.Context().Err()
+		}
 	}
-	w.o.once[0].Do(func() { close(w.o.stalled) })
-	select {
-	case <-w.o.release:
-		return w.ResponseWriter.Write(p)
-	case <-w.r.Context().Done():
-		return 0, w.r.Context().Err()
-	}
+	return w.ResponseWriter.Write(p)
 }
 
-var budget sync.Mutex // guards stallingOrigin.after
-
-func (o *stallingOrigin) take(n int64) bool {
-	budget.Lock()
-	defer budget.Unlock()
-	if o.after < n {
-		return false
+func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
+	wantUse(ts, neg, len(args) > 1, "await REGEXP PROGRAM ARG...")
+	re := regexp.MustCompile(args[0])
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for end := time.Now().Add(tooLong); time.Now().Before(end); <-again.C {
+		if err := ts.Exec(args[1], args[2:]...); err == nil && re.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
 	}
-	o.after -= n
-	return true
-}
-
-func cmdWaitstall(ts *testscript.TestScript, neg bool, args []string) {
-	wantUse(ts, neg, len(args) == 1, "waitstall VAR")
-	select {
-	case <-ts.Value(originsKey{}).(map[string]*stallingOrigin)[args[0]].stalled:
-	case <-time.After(tooLong):
-		ts.Fatalf("nobody asks %s for so much", args[0])
-	}
+	ts.Fatalf("never %q", args[0])
 }
 
 func cmdUnstall(ts *testscript.TestScript, neg bool, args []string) {
 	wantUse(ts, neg, len(args) == 1, "unstall VAR")
 	o := ts.Value(originsKey{}).(map[string]*stallingOrigin)[args[0]]
-	o.once[1].Do(func() { close(o.release) })
+	o.once.Do(func() { close(o.release) })
 }
