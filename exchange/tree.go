@@ -115,11 +115,13 @@ func (x *Exchange) treeOf(ctx context.Context, node cid.Cid) []cid.Cid {
 	x.mu.Lock()
 	r := x.roots[node.KeyString()]
 	x.mu.Unlock()
-	if r == nil {
-		held, _ := x.cfg.Library.Held(ctx, node)
-		return held.Tree
+	if r != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if len(r.tree) > 0 {
+			return r.tree
+		}
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.tree
+	held, _ := x.cfg.Library.Held(ctx, node)
+	return held.Tree
 }

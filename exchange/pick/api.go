@@ -43,6 +43,7 @@ type Plan struct {
 type Config struct {
 	Block      int           // bytes of a block; 64 KiB if zero
 	MaxStarted int           // attempts in flight at once, each a buffer of one piece, at least 8; 64 if zero
+	MaxBytes   int64         // bytes of the pieces in flight at once, passed by the last at most; 64 MiB if zero
 	MaxPeer    int           // bytes in flight at one peer; 8 MiB if zero
 	Worth      time.Duration // a worse path is used for what a better one holds only if all is done sooner by more than this; 1 s if zero
 }

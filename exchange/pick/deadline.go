@@ -89,7 +89,7 @@ func (p *Picker) urgent(plan *Plan) {
 	}
 	p.due.hot, p.due.next = false, p.now.Add(dueEvery)
 	for _, e := range p.due.near {
-		if e.at.After(horizon) || len(p.started) >= p.cfg.MaxStarted {
+		if e.at.After(horizon) || p.crowded(8) {
 			return
 		}
 		p.hurry(plan, e.piece, mean+dev/2)

@@ -18,7 +18,7 @@ func (p *Picker) endgame(plan *Plan) {
 	if len(p.order) > 1 {
 		p.wakeAt(p.now.Add(lateEvery))
 		for _, l := range p.late() {
-			if len(p.started) >= p.cfg.MaxStarted {
+			if p.crowded(8) {
 				return
 			}
 			if q := p.spare(l.piece, l.left-l.left/10); q != nil {

@@ -9,6 +9,7 @@ import (
 const (
 	defaultBlock   = 64 << 10 // 0.1% header, 65 ms at 1 MB/s; algorithms.md 12.1
 	defaultStarted = 64       // 64 to 128 MiB of buffers; 8 fast peers with 8 pieces each
+	defaultBytes   = 64 << 20 // of those buffers
 	defaultPeer    = 8 << 20  // below the windows of QUIC (10-15 MiB) and yamux (16 MiB)
 	maxCopies      = 2        // of a piece in flight; a third seldom helps and always costs
 	commonest      = 63       // availability from which all pieces are equally common
@@ -44,6 +45,7 @@ type Picker struct {
 	due     deadlines           // pieces with a deadline
 	took    spread              // how long an attempt takes
 	inUse   int64               // bytes in flight
+	buffers int64               // bytes of the pieces of all attempts
 	cancels []Cancel            // for the next Plan
 	freed   []int               // for the next Plan
 	wake    time.Time           // see Deadline
@@ -54,6 +56,7 @@ type Picker struct {
 func New(cfg Config, sizes []int, rng *rand.Rand) *Picker {
 	cfg.Block = cmp.Or(cfg.Block, defaultBlock)
 	cfg.MaxStarted = max(8, cmp.Or(cfg.MaxStarted, defaultStarted))
+	cfg.MaxBytes = cmp.Or(cfg.MaxBytes, defaultBytes)
 	cfg.MaxPeer = max(2*cfg.Block, cmp.Or(cfg.MaxPeer, defaultPeer))
 	cfg.Worth = cmp.Or(cfg.Worth, time.Second)
 	p := &Picker{

@@ -124,6 +124,7 @@ func (p *Picker) begin(q *peer, i int) *attempt {
 	}
 	q.tries = append(q.tries, a)
 	p.started = append(p.started, a)
+	p.buffers += int64(p.pieces[i].size)
 	p.tries[i] = append(p.tries[i], a)
 	p.refresh(i)
 	return a
@@ -146,6 +147,7 @@ func (p *Picker) drop(a *attempt) {
 	q.tries = without(q.tries, a)
 	q.look()
 	p.started = without(p.started, a)
+	p.buffers -= int64(p.pieces[a.piece].size)
 	if left := without(p.tries[a.piece], a); len(left) > 0 {
 		p.tries[a.piece] = left
 	} else {

@@ -90,7 +90,12 @@ func (p *Picker) full(q *peer) bool {
 	if q.snubbed {
 		eighths = share[Relay]
 	}
-	return len(p.started) >= p.cfg.MaxStarted*eighths/8
+	return p.crowded(eighths)
+}
+
+// crowded reports whether so many eighths of the places or bytes are taken.
+func (p *Picker) crowded(eighths int) bool {
+	return len(p.started) >= p.cfg.MaxStarted*eighths/8 || p.buffers >= p.cfg.MaxBytes*int64(eighths)/8
 }
 
 // rankEvery is how often peers are put into order and paths are weighed.
