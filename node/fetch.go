@@ -146,8 +146,8 @@ func (n *Node) newDownload(ctx context.Context, target merkle.Target, opt FetchO
 	d := &download{
 		n: n, target: target, opt: opt, demand: demand, cancel: cancel, log: n.log.With("root", target.Root),
 		inbox: make(chan exchange.Event, 256), // so that one slow decision stalls no peer's reader
-		// Each piece in flight has one slot, its endgame copy another.
-		verify: make(chan arrival, 8*maxStarted), direct: make(chan arrival),
+		// Each piece in flight has a slot, copies and what is cancelled in time too.
+		verify: make(chan arrival, 2*maxStarted), direct: make(chan arrival),
 		done: make(chan struct{}), opened: make(chan struct{}), left: make(chan struct{}),
 		started: now, useful: now, peers: map[peer.ID]*remote{}, origins: origins,
 		trees: treeSearch{slow: map[*exchange.Session]int{}},

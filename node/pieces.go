@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/shoal-p2p/shoal/cdnfallback/policy"
@@ -12,7 +13,8 @@ import (
 )
 
 const (
-	maxStarted = 64               // pieces in flight: 64 MiB of buffers with 1 MiB leaves
+	maxStarted = 1024             // pieces in flight: enough for a tree of small files at 50 ms round trips
+	maxBytes   = 64 << 20         // of their buffers
 	syncBytes  = 64 << 20         // written between two syncs: what a crash may cost
 	syncEvery  = 10 * time.Second // and how long at most
 )
@@ -24,6 +26,7 @@ type arrival struct {
 	from   *exchange.Session // nil if it came from source
 	source *source
 	reason policy.Reason
+	batch  *sync.WaitGroup // of one origin request: its end is told after its pieces
 }
 
 // verified is an arrival that was hashed and, if right, written.
@@ -68,6 +71,9 @@ func (d *download) work(ctx context.Context) {
 			err = d.writer.Write(a.piece, a.data)
 		}
 		d.send(ctx, verified{a, err})
+		if a.batch != nil {
+			a.batch.Done()
+		}
 	}
 }
 
@@ -95,7 +101,7 @@ func (d *download) onCreated(ctx context.Context, now time.Time, ev created) {
 	for i, p := range d.table.Pieces {
 		sizes[i] = p.Size
 	}
-	d.picker = pick.New(pick.Config{MaxStarted: maxStarted}, sizes, d.rng)
+	d.picker = pick.New(pick.Config{MaxStarted: maxStarted, MaxBytes: maxBytes}, sizes, d.rng)
 	d.policy = policy.New(policy.Config{Class: d.opt.Class, OriginAfter: d.opt.OriginAfter}, sizes, string(d.n.self), d.rng)
 	d.phase = fetching
 	if !d.demand {

@@ -89,11 +89,13 @@ func (s *story) pieces(t *testing.T, d *datadriven.TestData) {
 	size, started := "1MiB", 0
 	d.MaybeScanArgs(t, "size", &size)
 	d.MaybeScanArgs(t, "started", &started)
+	var mebibytes int64
+	d.MaybeScanArgs(t, "buffers", &mebibytes)
 	sizes := make([]int, n)
 	for i := range sizes {
 		sizes[i] = bytesOf(t, size)
 	}
-	s.p = New(Config{MaxStarted: started}, sizes, rand.New(rand.NewPCG(1, 1)))
+	s.p = New(Config{MaxStarted: started, MaxBytes: mebibytes << 20}, sizes, rand.New(rand.NewPCG(1, 1)))
 }
 
 func (s *story) peer(t *testing.T, d *datadriven.TestData, key PeerKey) {
