@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/shoal-p2p/shoal/cdnfallback/origintest"
 	"github.com/shoal-p2p/shoal/merkle"
 )
@@ -297,4 +298,19 @@ func must(t testing.TB, err error) {
 func once() (<-chan struct{}, func()) {
 	c := make(chan struct{})
 	return c, sync.OnceFunc(func() { close(c) })
+}
+
+// isA reports whether err is of type E.
+func isA[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
+
+// infos is how others find nodes.
+func infos(nodes ...*Node) []peer.AddrInfo {
+	var out []peer.AddrInfo
+	for _, n := range nodes {
+		out = append(out, peer.AddrInfo{ID: n.self, Addrs: n.host.Addrs()})
+	}
+	return out
 }

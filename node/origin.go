@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -24,6 +25,7 @@ type source struct {
 	probing  bool
 	treeBusy bool // a worker looks for the tree
 	treeless bool // it has no tree
+	sweeping bool // it sends a whole file, since it knows no ranges
 	useless  bool // it cannot give this root: gone, refused, of another kind
 	backoff  cdnfallback.Backoff
 	gave     int64
@@ -44,12 +46,13 @@ type spent struct {
 	bytes int64
 	took  time.Duration
 	first time.Duration // until the first byte
+	lies  int           // of the origin, before
 	err   error
 }
 
 // usable reports whether an origin can be asked for pieces now.
 func (s *source) usable(now time.Time) bool {
-	return !s.useless && s.kind != cdnfallback.Unknown && !now.Before(s.backoff.Until())
+	return !s.useless && !s.sweeping && s.kind != cdnfallback.Unknown && !now.Before(s.backoff.Until())
 }
 
 // advanceOriginTrees asks each origin what it is, and then for the tree.
@@ -68,7 +71,7 @@ func (d *download) advanceOriginTrees(ctx context.Context, now time.Time) {
 		case !s.treeless:
 			s.treeBusy = true
 			d.findTree(ctx, s)
-		case s.kind == cdnfallback.File && d.nobodyHasTree(now):
+		case s.kind == cdnfallback.File && d.trees.stopStream == nil && d.nobodyHasTree(now):
 			s.treeBusy = true
 			d.stream(ctx, s)
 		}
@@ -172,15 +175,18 @@ func gatewayTree(ctx context.Context, o *cdnfallback.Origin, step merkle.Step, r
 	return out, nil
 }
 
+// originTreeFailed tells an origin that cannot be asked now from one that just
+// has no tree. The latter answers with all sorts of things: S3 refuses what is
+// not there, others send a page.
 func (d *download) originTreeFailed(now time.Time, s *source, err error) {
-	if errors.Is(err, cdnfallback.ErrGone) || errors.Is(err, merkle.ErrMalformed) || errors.Is(err, merkle.ErrMismatch) {
-		s.treeless = true
-		if s.kind == cdnfallback.Gateway {
-			d.originFailed(now, s, err)
-		}
-		return
+	away := errors.Is(err, context.Canceled)
+	for _, kind := range []error{cdnfallback.ErrUnreachable, cdnfallback.ErrStalled, cdnfallback.ErrTruncated, cdnfallback.ErrBusy, cdnfallback.ErrTLS, cdnfallback.ErrPrivate} {
+		away = away || errors.Is(err, kind)
 	}
-	d.originFailed(now, s, err)
+	s.treeless = s.treeless || !away
+	if away || s.kind == cdnfallback.Gateway {
+		d.originFailed(now, s, err)
+	}
 }
 
 // originFailed counts a failure of an origin: back-off, or the end of it for this root.
@@ -208,7 +214,7 @@ func (d *download) originLied(now time.Time, s *source, err error) {
 	if d.count.lies[s] >= maxOriginLies {
 		s.useless = true
 	}
-	d.originFailed(now, s, err)
+	d.originFailed(now, s, fmt.Errorf("origin %s: %w", s.o.Host(), err))
 }
 
 // originsDown tells the policy when an origin can be asked again.
@@ -223,6 +229,7 @@ func (d *download) originsDown(now time.Time) {
 		case s.usable(now):
 			d.policy.OnOriginDown(now, time.Time{})
 			return
+		case s.sweeping: // its end is an event
 		case !s.useless && s.kind != cdnfallback.Unknown:
 			until = earlier(until, s.backoff.Until())
 		case !s.useless:
@@ -251,24 +258,38 @@ func (d *download) spend(ctx context.Context, now time.Time, sp policy.Spend) {
 	if sp.Reason == policy.Inject && len(d.peers) > 0 {
 		d.exchange.Claim([]exchange.Run{{First: sp.First, Count: sp.Count}}, 4000)
 	}
+	lies := d.count.lies[from]
 	d.task(ctx, func() exchange.Event {
 		began := time.Now()
-		ev := spent{from: from, spend: sp}
-		ev.bytes, ev.first, ev.err = d.fetch(ctx, from, sp)
+		ev := spent{from: from, spend: sp, lies: lies}
+		var batch sync.WaitGroup
+		ev.bytes, ev.first, ev.err = d.fetch(ctx, from, sp, &batch)
 		ev.took = time.Since(began)
+		batch.Wait() // else what waits to be hashed would be asked for again
 		return ev
 	})
 }
 
-func (d *download) onSpent(now time.Time, ev spent) {
+func (d *download) onSpent(ctx context.Context, now time.Time, ev spent) {
 	for i := range ev.spend.Count {
 		d.picker.Hold(now, ev.spend.First+i, false)
 	}
 	if ev.took > 0 {
 		d.policy.OnOriginRate(now, float64(ev.bytes)/ev.took.Seconds(), ev.first)
 	}
-	d.policy.OnOrigin(now, ev.spend.First, ev.spend.Count, ev.err == nil, ev.bytes)
+	honest := d.count.lies[ev.from] == ev.lies
+	d.policy.OnOrigin(now, ev.spend.First, ev.spend.Count, ev.err == nil && honest, ev.bytes)
+	if !honest {
+		return // originLied has said when to ask again
+	}
+	if errors.Is(ev.err, cdnfallback.ErrNoRanges) {
+		d.sweep(ctx, now, ev.from, ev.spend.First, ev.spend.Reason)
+		return
+	}
 	if ev.err != nil {
+		if ev.bytes > 0 {
+			ev.from.backoff.OnSuccess() // a large file over a line that breaks often gets on all the same
+		}
 		d.originFailed(now, ev.from, ev.err)
 		return
 	}
@@ -277,10 +298,10 @@ func (d *download) onSpent(now time.Time, ev spent) {
 }
 
 // fetch reads a run of pieces from an origin and hands each to the workers.
-func (d *download) fetch(ctx context.Context, s *source, sp policy.Spend) (n int64, first time.Duration, err error) {
+func (d *download) fetch(ctx context.Context, s *source, sp policy.Spend, batch *sync.WaitGroup) (n int64, first time.Duration, err error) {
 	began := time.Now()
 	for at := sp.First; at < sp.First+sp.Count; {
-		got, bytes, err := d.fetchRun(ctx, s, at, sp.First+sp.Count, sp.Reason)
+		got, bytes, err := d.fetchRun(ctx, arrival{piece: at, source: s, reason: sp.Reason, batch: batch}, sp.First+sp.Count)
 		if first == 0 {
 			first = time.Since(began)
 		}
@@ -293,27 +314,19 @@ func (d *download) fetch(ctx context.Context, s *source, sp policy.Spend) (n int
 	return n, first, nil
 }
 
-// fetchRun reads the pieces from first on that stand one after the other in one
-// file, in one request, and returns how many they were.
-func (d *download) fetchRun(ctx context.Context, s *source, first, end int, why policy.Reason) (int, int64, error) {
+// fetchRun reads the pieces from next.piece on that stand one after the other in
+// one file, in one request, and returns how many they were.
+func (d *download) fetchRun(ctx context.Context, next arrival, end int) (int, int64, error) {
+	s, first := next.source, next.piece
 	if s.kind == cdnfallback.Gateway {
-		p := d.table.Pieces[first]
-		b, err := s.o.Block(ctx, p.Key.CID())
+		b, err := s.o.Block(ctx, d.table.Pieces[first].Key.CID())
 		if err == nil {
-			d.arrived(ctx, arrival{piece: first, data: b, source: s, reason: why})
+			next.data = b
+			err = d.arrived(ctx, next)
 		}
 		return 1, int64(len(b)), err
 	}
-	place := d.table.Places(first)[0]
-	count, size := 1, int64(d.table.Pieces[first].Payload)
-	for first+count < end {
-		next := d.table.Places(first + count)[0]
-		if next.Entry != place.Entry || next.Offset != place.Offset+size {
-			break
-		}
-		size += int64(d.table.Pieces[first+count].Payload)
-		count++
-	}
+	place, count, size := d.adjacent(first, end)
 	entry := d.table.Entries[place.Entry]
 	body, err := s.o.Range(ctx, d.originPath(entry.Path), place.Offset, size, cdnfallback.Validator{Size: entry.Size})
 	if err != nil {
@@ -322,16 +335,32 @@ func (d *download) fetchRun(ctx context.Context, s *source, first, end int, why 
 	defer body.Close()
 	var n int64
 	for i := range count {
-		data, err := readPiece(body, d.table.Pieces[first+i])
-		if err != nil {
+		next.piece = first + i
+		if next.data, err = readPiece(body, d.table.Pieces[next.piece]); err != nil {
 			return i, n, err
 		}
-		n += int64(len(data))
-		if err := d.arrived(ctx, arrival{piece: first + i, data: data, source: s, reason: why}); err != nil {
+		n += int64(len(next.data))
+		if err := d.arrived(ctx, next); err != nil {
 			return i, n, err
 		}
 	}
 	return count, n, nil
+}
+
+// adjacent is where piece first stands, how many pieces before end stand right
+// behind it there, itself counted, and their bytes.
+func (d *download) adjacent(first, end int) (at merkle.Place, count int, size int64) {
+	at = d.table.Places(first)[0]
+	count, size = 1, int64(d.table.Pieces[first].Payload)
+	for first+count < end {
+		next := d.table.Places(first + count)[0]
+		if next.Entry != at.Entry || next.Offset != at.Offset+size {
+			break
+		}
+		size += int64(d.table.Pieces[first+count].Payload)
+		count++
+	}
+	return at, count, size
 }
 
 // originPath is where an entry of the table stands below the origin's URL.
@@ -351,14 +380,22 @@ func (d *download) arrived(ctx context.Context, a arrival) error {
 	if err := d.n.down(ctx, len(a.data)); err != nil {
 		return err
 	}
+	if a.batch != nil {
+		a.batch.Add(1)
+	}
+	var err error
 	select {
 	case d.direct <- a:
 		return nil
 	case <-d.done:
-		return context.Canceled
+		err = context.Canceled
 	case <-ctx.Done():
-		return ctx.Err()
+		err = ctx.Err()
 	}
+	if a.batch != nil {
+		a.batch.Done()
+	}
+	return err
 }
 
 // readPiece reads a payload and puts the leaf's frame around it.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +18,9 @@ const (
 	sayNobody   = 3 * time.Second // without anybody to ask
 	sayWaiting  = time.Second     // without a useful byte
 )
+
+// countdown is the part of a waiting line that changes by itself.
+var countdown = regexp.MustCompile(` in \d+ s`)
 
 // reporting is what the caller was told last. Owned by run.
 type reporting struct {
@@ -33,8 +37,8 @@ type reporting struct {
 func (d *download) report(now time.Time, force bool) time.Time {
 	t := &d.tell
 	words, code := d.waiting(now)
-	changed := words != t.waiting
-	if changed {
+	changed := countdown.ReplaceAllString(words, "") != countdown.ReplaceAllString(t.waiting, "")
+	if changed { // a countdown alone is no news
 		t.waiting, t.code, t.since = words, code, now
 	}
 	if !force && !changed && now.Sub(t.last) < reportEvery {
@@ -42,7 +46,7 @@ func (d *download) report(now time.Time, force bool) time.Time {
 	}
 	have := d.count.bytes() + d.trees.streamed
 	if dt := now.Sub(t.at); !t.at.IsZero() && dt > 0 {
-		fresh := float64(have-t.bytes) / dt.Seconds()
+		fresh := max(float64(have-t.bytes), 0) / dt.Seconds()
 		t.rate += (fresh - t.rate) * (1 - math.Exp(-dt.Seconds()/rateTau.Seconds()))
 	}
 	t.last, t.at, t.bytes = now, now, have
@@ -189,22 +193,28 @@ func (d *download) gaveUp(now time.Time) error {
 	if d.phase == finishing || d.phase == creating || (d.demand && len(d.wanting) == 0 && d.phase == fetching) {
 		return nil
 	}
-	if d.onlyLies(now) {
-		return &VerificationError{Root: d.target.Root, Why: "the only sources that answered gave what does not match", Liars: d.count.liarList()}
-	}
+	var why string
 	switch {
 	case d.opt.Deadline > 0 && now.Sub(d.started) >= d.opt.Deadline:
-		return d.unavailable(fmt.Sprintf("not done within %v", d.opt.Deadline))
+		why = fmt.Sprintf("not done within %v", d.opt.Deadline)
 	case now.Sub(d.useful) >= d.timeout():
-		return d.unavailable(fmt.Sprintf("no useful byte for %v", d.timeout()))
+		why = fmt.Sprintf("no useful byte for %v", d.timeout())
+	case !d.noMoreSources(now):
+		return nil
+	}
+	if d.onlyLies() {
+		return &VerificationError{Root: d.target.Root, Why: "the only sources that answered gave what does not match", Liars: d.count.liarList()}
+	}
+	if why != "" {
+		return d.unavailable(why)
 	}
 	return nil
 }
 
-// onlyLies reports whether every source there is was caught lying and the
-// search for others has ended once.
-func (d *download) onlyLies(now time.Time) bool {
-	if len(d.count.liars) == 0 || d.count.bytes() > 0 || d.livePeers() > 0 || d.look.running || d.look.dialing > 0 || now.Sub(d.useful) < sayNobody {
+// noMoreSources reports whether every source is used up and the search for
+// others has ended once.
+func (d *download) noMoreSources(now time.Time) bool {
+	if d.livePeers() > 0 || d.look.running || d.look.dialing > 0 || now.Sub(d.useful) < sayNobody {
 		return false
 	}
 	for _, s := range d.origins {
@@ -213,6 +223,28 @@ func (d *download) onlyLies(now time.Time) bool {
 		}
 	}
 	return true
+}
+
+// onlyLies reports whether somebody was caught lying and nobody else answered.
+func (d *download) onlyLies() bool {
+	for _, r := range d.peers {
+		if r.opened && !r.missing && r.strikes == 0 {
+			return false
+		}
+	}
+	for s := range d.count.origins {
+		if d.count.lies[s] == 0 {
+			return false
+		}
+	}
+	for _, peers := range d.count.peers {
+		for id := range peers {
+			if d.count.liars[id.String()] == "" {
+				return false
+			}
+		}
+	}
+	return len(d.count.liars) > 0
 }
 
 func (d *download) timeout() time.Duration {
@@ -241,6 +273,8 @@ func (d *download) unavailable(why string) error {
 	for _, s := range d.origins {
 		if s.err != nil {
 			e.Tried = append(e.Tried, s.err.Error())
+		} else {
+			e.Tried = append(e.Tried, fmt.Sprintf("origin %s: nothing useful in time", s.o.Host()))
 		}
 	}
 	if len(e.Tried) == 0 {

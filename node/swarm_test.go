@@ -2,8 +2,6 @@ package node
 
 import (
 	"testing"
-
-	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 // C gets from A, which is slow, and from B, which is still fetching.
@@ -54,7 +52,7 @@ func TestFetchFromOneThatKnewNoTree(t *testing.T) {
 	}
 	atC := begin(t, c, target, opt)
 	<-asked
-	b.joinThrough([]peer.AddrInfo{{ID: a.self, Addrs: a.host.Addrs()}})
+	b.joinThrough(infos(a))
 	for _, wait := range []func() (*Result, error){atB, atC} {
 		r, err := wait()
 		must(t, err)

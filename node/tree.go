@@ -27,9 +27,10 @@ type treeSearch struct {
 	slow  map[*exchange.Session]int // parts that did not come, or were useless
 	from  any                       // *exchange.Session or *source that gave the last useful block
 
-	streamed   int64   // bytes read without a tree
-	quarantine string  // the file that holds them, once they matched
-	streamedBy *source // and who gave them
+	streamed   int64              // bytes being read without a tree
+	stopStream context.CancelFunc // of that, nil if none is read
+	quarantine string             // the file that holds them, once they matched
+	streamedBy *source            // and who gave them
 }
 
 func (t *treeSearch) forget(s *exchange.Session) {
@@ -246,6 +247,9 @@ func (d *download) haveTree(ctx context.Context, now time.Time) {
 		return
 	}
 	d.table = table
+	if d.trees.stopStream != nil { // peers were faster
+		d.trees.stopStream()
+	}
 	if d.root != d.target.Root {
 		d.moveTo(now, d.root)
 	}

@@ -27,6 +27,7 @@ type streamed struct {
 	from   *source
 	blocks []merkle.Block
 	file   string
+	bytes  int64
 	err    error
 }
 
@@ -46,37 +47,39 @@ func gatewayBlocks(ctx context.Context, o *cdnfallback.Origin, cs []cid.Cid) ([]
 
 // stream reads the whole file from an origin into quarantine while its leaves
 // are hashed for every profile that may have made the root. Nothing of it is
-// shown, shared or kept under the target's name before the root matches.
+// shown, shared or kept under the target's name before the root matches. One
+// origin is read at a time, until the tree comes from elsewhere.
 func (d *download) stream(ctx context.Context, s *source) {
 	root := d.root
-	d.task(ctx, func() exchange.Event {
-		ev := streamed{from: s}
-		ev.file, ev.blocks, ev.err = d.quarantine(ctx, s.o, root)
-		return ev
-	})
+	ctx, d.trees.stopStream = context.WithCancel(ctx)
+	d.task(ctx, func() exchange.Event { return d.quarantine(ctx, s, root) })
 }
 
-func (d *download) quarantine(ctx context.Context, o *cdnfallback.Origin, root cid.Cid) (string, []merkle.Block, error) {
-	body, _, err := o.Stream(ctx)
+// quarantine is the task of stream.
+func (d *download) quarantine(ctx context.Context, s *source, root cid.Cid) streamed {
+	ev := streamed{from: s}
+	body, _, err := s.o.Stream(ctx)
 	if err != nil {
-		return "", nil, err
+		ev.err = err
+		return ev
 	}
 	defer body.Close()
 	f, err := os.CreateTemp(filepath.Join(d.n.cfg.Dir, "quarantine"), "stream-*")
 	if err != nil {
-		return "", nil, fmt.Errorf("open quarantine: %w", err)
+		ev.err = fmt.Errorf("open quarantine: %w", err)
+		return ev
 	}
 	defer f.Close()
-	blocks, err := d.hashStream(ctx, io.TeeReader(body, f), root)
-	if err != nil {
-		return "", nil, errors.Join(err, os.Remove(f.Name()))
+	ev.blocks, ev.bytes, ev.err = d.hashStream(ctx, io.TeeReader(body, f), root)
+	if ev.file = f.Name(); ev.err != nil {
+		ev.err, ev.file = errors.Join(ev.err, os.Remove(ev.file)), ""
 	}
-	return f.Name(), blocks, nil
+	return ev
 }
 
 // hashStream builds the trees of every candidate profile and returns the one
-// that has root.
-func (d *download) hashStream(ctx context.Context, r io.Reader, root cid.Cid) ([]merkle.Block, error) {
+// that has root, and how many bytes it read.
+func (d *download) hashStream(ctx context.Context, r io.Reader, root cid.Cid) ([]merkle.Block, int64, error) {
 	profiles := merkle.Candidates(root)
 	builders := make([]*merkle.FileBuilder, len(profiles))
 	for i, p := range profiles {
@@ -89,7 +92,7 @@ func (d *download) hashStream(ctx context.Context, r io.Reader, root cid.Cid) ([
 	for last := false; !last; {
 		n, err := io.ReadFull(r, buf)
 		if last = errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF); err != nil && !last {
-			return nil, err
+			return nil, total, err
 		}
 		total += int64(n)
 		for i, p := range profiles {
@@ -102,32 +105,40 @@ func (d *download) hashStream(ctx context.Context, r io.Reader, root cid.Cid) ([
 			d.send(ctx, streaming{total})
 		}
 	}
-	for _, b := range builders {
+	for i, b := range builders {
 		link, blocks := b.Finish(0)
-		if link.CID.Equals(root) && len(blocks) == 0 { // a bare leaf is its own tree
-			return []merkle.Block{{CID: root, Data: bytes.Clone(buf[:total])}}, nil
+		if link.CID.Equals(root) && len(blocks) == 0 { // a leaf is its own tree
+			payload := bytes.Clone(buf[:total])
+			return []merkle.Block{{CID: root, Data: profiles[i].Leaf(payload).Block(payload)}}, total, nil
 		}
 		if link.CID.Equals(root) {
-			return blocks, nil
+			return blocks, total, nil
 		}
 	}
-	return nil, fmt.Errorf("%d bytes that are not %v: %w", total, root, merkle.ErrMismatch)
+	return nil, total, fmt.Errorf("%d bytes that are not %v: %w", total, root, merkle.ErrMismatch)
 }
 
 func (d *download) onStreamed(ctx context.Context, now time.Time, ev streamed) {
 	ev.from.treeBusy = false
+	d.trees.stopStream()
+	d.trees.stopStream, d.trees.streamed = nil, 0
 	if ev.err == nil && d.phase != loading {
 		os.Remove(ev.file) // peers had the tree meanwhile
 		return
 	}
-	if ev.err != nil {
-		if errors.Is(ev.err, merkle.ErrMismatch) {
-			d.count.rejected += d.trees.streamed
-			d.count.lies[ev.from] = maxOriginLies
-			d.originLied(now, ev.from, ev.err)
-			return
-		}
+	_, ofOrigin := errors.AsType[*cdnfallback.Error](ev.err)
+	switch {
+	case ev.err == nil:
+	case errors.Is(ev.err, merkle.ErrMismatch):
+		d.count.rejected += ev.bytes
+		d.count.lies[ev.from] = maxOriginLies
+		d.originLied(now, ev.from, ev.err)
+		return
+	case ofOrigin || errors.Is(ev.err, context.Canceled):
 		d.originFailed(now, ev.from, ev.err)
+		return
+	default:
+		d.fail(ev.err) // the disk's fault: no source can mend it
 		return
 	}
 	d.useful, d.trees.from = now, ev.from
@@ -150,6 +161,9 @@ func (d *download) release(ctx context.Context, file string, s *source) released
 	}
 	defer f.Close()
 	for i, p := range d.table.Pieces {
+		if d.table.Loaded(i) != nil {
+			continue // it came with the tree
+		}
 		data, err := readPiece(io.NewSectionReader(f, d.table.Places(i)[0].Offset, int64(p.Payload)), p)
 		if err == nil {
 			err = d.arrived(ctx, arrival{piece: i, data: data, source: s, reason: policy.Start})

@@ -1,0 +1,99 @@
+package node
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shoal-p2p/shoal/cdnfallback/origintest"
+)
+
+func notTree(r *http.Request) bool { return !strings.HasSuffix(r.URL.Path, ".shoal") }
+func notHead(r *http.Request) bool { return r.Method != http.MethodHead }
+
+// verdict is how a fetch from one origin ends.
+type verdict string
+
+const (
+	whole       verdict = "whole"
+	unavailable verdict = "unavailable"
+	wrong       verdict = "wrong"
+)
+
+func verdictOf(t *testing.T, err error) verdict {
+	t.Helper()
+	switch {
+	case err == nil:
+		return whole
+	case isA[*UnavailableError](err):
+		return unavailable
+	case isA[*VerificationError](err):
+		return wrong
+	}
+	t.Errorf("error is %T (%v)", err, err)
+	return ""
+}
+
+// An origin that misbehaves is told from one that lies, and neither leaves
+// anything under the final name.
+func TestFaultyOrigins(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name     string
+		fault    origintest.Fault
+		withTree verdict
+		without  verdict
+	}{
+		{"changes bits", origintest.Fault{Lie: true}, wrong, wrong},
+		{"sends other bytes of the file", origintest.Fault{Shift: 7}, wrong, unavailable},
+		{"cuts each connection", origintest.Fault{Cut: 1200 << 10}, whole, whole},
+		{"ends early, properly", origintest.Fault{Short: 600 << 10}, unavailable, wrong},
+		{"goes on after the end", origintest.Fault{Endless: true, NoRange: true}, whole, unavailable},
+		{"ignores ranges", origintest.Fault{NoRange: true}, whole, whole},
+		{"never answers", origintest.Fault{HangHeader: true}, unavailable, unavailable},
+		{"stops in the middle", origintest.Fault{HangBody: 600 << 10}, unavailable, unavailable},
+		{"has nothing", origintest.Fault{Status: 404}, unavailable, unavailable},
+		{"is broken", origintest.Fault{Status: 500}, unavailable, unavailable},
+		{"is busy at first", origintest.Fault{Status: 503, Once: true}, whole, whole},
+		{"compresses", origintest.Fault{Gzip: true}, unavailable, unavailable},
+		{"tells a wrong length", origintest.Fault{Length: 5}, unavailable, unavailable},
+		{"has no validators", origintest.Fault{NoValidator: true}, whole, whole},
+	}
+	data := noise(80, 2*mib+9)
+	path := put(t, "data.bin", data)
+	target, tree := hash(t, path, AddOptions{})
+	for _, tt := range tests {
+		for name, want := range map[string]verdict{"with tree": tt.withTree, "without tree": tt.without} {
+			t.Run(tt.name+" "+name, func(t *testing.T) {
+				t.Parallel()
+				beside := tree
+				if name == "without tree" {
+					beside = nil
+				}
+				o, url := origin(t, "data.bin", data, beside)
+				tt.fault.Only = notTree
+				o.SetFault(tt.fault)
+				_, err := get(t, start(t), target, FetchOptions{Origins: []string{url}, Timeout: 4 * time.Second})
+				if got := verdictOf(t, err); got != want {
+					t.Errorf("ended %s (%v); want %s", got, err, want)
+				}
+			})
+		}
+	}
+}
+
+// A tree file that lies is no tree; the content comes all the same.
+func TestWrongTreeFile(t *testing.T) {
+	t.Parallel()
+	data := noise(81, 2*mib)
+	target, _ := hash(t, put(t, "data.bin", data), AddOptions{})
+	_, other := hash(t, put(t, "other.bin", noise(82, 2*mib)), AddOptions{})
+	for name, tree := range map[string][]byte{"of other content": other, "garbage": []byte("not a tree"), "empty": {}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, url := origin(t, "data.bin", data, tree)
+			mustGet(t, start(t), target, FetchOptions{Origins: []string{url}}, data)
+		})
+	}
+}
