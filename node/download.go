@@ -213,6 +213,7 @@ func (d *download) advancePieces(ctx context.Context, now time.Time) time.Time {
 		d.finish(ctx)
 		return time.Time{}
 	}
+	d.probeOrigins(ctx, now)
 	for _, key := range d.picker.Dead(now) {
 		if r := d.peers[peer.ID(key)]; r != nil {
 			d.dropPeer(now, r, errors.New("sent nothing for too long"))

@@ -91,6 +91,9 @@ func hostOn(cfg Config, key crypto.PrivKey, listen []string) (host.Host, error) 
 			return nil, fmt.Errorf("%w: listen address %q: %w", ErrUsage, a, err)
 		}
 	}
+	if err := free(listen); err != nil {
+		return nil, err
+	}
 	limits, err := resources()
 	if err != nil {
 		return nil, err
@@ -127,6 +130,25 @@ func hostOn(cfg Config, key crypto.PrivKey, listen []string) (host.Host, error) 
 		return nil, fmt.Errorf("listen on %s: %w", strings.Join(listen, ", "), err)
 	}
 	return h, listening(h, listen)
+}
+
+// free tells of TCP ports that are taken. libp2p listens with SO_REUSEPORT, so
+// that a second node of the same user would silently share the port of the first.
+func free(listen []string) error {
+	for _, s := range listen {
+		network, address, err := manet.DialArgs(ma.StringCast(s))
+		if err != nil || !strings.HasPrefix(network, "tcp") {
+			continue // other transports do not share ports, and listening tells
+		}
+		l, err := net.Listen(network, address)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return fmt.Errorf("listen on %s: %w", s, err)
+		}
+		if err == nil { // others, such as a machine without IPv6, are told by listening
+			l.Close()
+		}
+	}
+	return nil
 }
 
 // rankDials dials TCP first on near networks, where it carries more than twice

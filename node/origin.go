@@ -55,18 +55,28 @@ func (s *source) usable(now time.Time) bool {
 	return !s.useless && !s.sweeping && s.kind != cdnfallback.Unknown && !now.Before(s.backoff.Until())
 }
 
+// probeOrigins asks each origin what it is. It is needed with the tree at hand
+// too: a resumed fetch never looks for one.
+func (d *download) probeOrigins(ctx context.Context, now time.Time) {
+	for _, s := range d.origins {
+		if s.useless || s.probing || s.kind != cdnfallback.Unknown || now.Before(s.backoff.Until()) {
+			continue
+		}
+		s.probing = true
+		root := d.target.Root
+		d.task(ctx, func() exchange.Event {
+			kind, err := s.o.Kind(ctx, root)
+			return probed{s, kind, err}
+		})
+	}
+}
+
 // advanceOriginTrees asks each origin what it is, and then for the tree.
 func (d *download) advanceOriginTrees(ctx context.Context, now time.Time) {
+	d.probeOrigins(ctx, now)
 	for _, s := range d.origins {
 		switch {
-		case s.useless || s.probing || s.treeBusy || now.Before(s.backoff.Until()):
-		case s.kind == cdnfallback.Unknown:
-			s.probing = true
-			root := d.target.Root
-			d.task(ctx, func() exchange.Event {
-				kind, err := s.o.Kind(ctx, root)
-				return probed{s, kind, err}
-			})
+		case s.useless || s.probing || s.treeBusy || s.kind == cdnfallback.Unknown || now.Before(s.backoff.Until()):
 		case d.originTooSoon(now):
 		case !s.treeless:
 			s.treeBusy = true
@@ -90,8 +100,13 @@ func (d *download) originTooSoon(now time.Time) bool {
 // nobodyHasTree says that the whole file may be read without a tree: peers that
 // could have it were looked for.
 func (d *download) nobodyHasTree(now time.Time) bool {
-	if d.phase != loading || d.livePeers() > 0 || d.look.dialing > 0 {
+	if d.phase != loading || d.look.dialing > 0 {
 		return false
+	}
+	for _, r := range d.peers {
+		if r.pieces && !r.missing { // others that look for the tree themselves are no help
+			return false
+		}
 	}
 	return d.n.router == nil || d.look.rounds > 0 || now.Sub(d.started) > time.Second
 }
