@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -23,6 +25,17 @@ import (
 )
 
 const mib = 1 << 20
+
+// TestMain lets more tests run at once than there are cores: they mostly wait.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
+	if !chosen {
+		flag.Set("test.parallel", "8") // the flag is there, and 8 is a number
+	}
+	m.Run()
+}
 
 // start runs a node on loopback until the test ends.
 func start(t testing.TB, change ...func(*Config)) *Node {
@@ -186,8 +199,12 @@ func as[E error](t testing.TB, err error) E {
 // hang are cut off first.
 func serveOrigin(t testing.TB, o http.Handler) string {
 	t.Helper()
-	s := httptest.NewServer(o)
+	s := httptest.NewUnstartedServer(o)
+	ctx, cancel := context.WithCancel(context.Background())
+	s.Config.BaseContext = func(net.Listener) context.Context { return ctx }
+	s.Start()
 	t.Cleanup(func() {
+		cancel()
 		s.CloseClientConnections()
 		s.Close()
 	})

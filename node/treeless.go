@@ -70,16 +70,34 @@ func (d *download) quarantine(ctx context.Context, s *source, root cid.Cid) stre
 		return ev
 	}
 	defer f.Close()
-	ev.blocks, ev.bytes, ev.err = d.hashStream(ctx, io.TeeReader(body, f), root)
+	r := &meter{r: io.TeeReader(body, f), tell: func(n int64) { d.send(ctx, streaming{n}) }}
+	ev.blocks, ev.bytes, ev.err = hashStream(r, root)
 	if ev.file = f.Name(); ev.err != nil {
 		ev.err, ev.file = errors.Join(ev.err, os.Remove(ev.file)), ""
 	}
 	return ev
 }
 
+// meter tells of bytes as they are read, so that a slow origin is seen to send.
+type meter struct {
+	r    io.Reader
+	n    int64
+	told time.Time
+	tell func(n int64)
+}
+
+func (m *meter) Read(p []byte) (int, error) {
+	n, err := m.r.Read(p)
+	if m.n += int64(n); n > 0 && time.Since(m.told) > reportEvery {
+		m.told = time.Now()
+		m.tell(m.n)
+	}
+	return n, err
+}
+
 // hashStream builds the trees of every candidate profile and returns the one
 // that has root, and how many bytes it read.
-func (d *download) hashStream(ctx context.Context, r io.Reader, root cid.Cid) ([]merkle.Block, int64, error) {
+func hashStream(r io.Reader, root cid.Cid) ([]merkle.Block, int64, error) {
 	profiles := merkle.Candidates(root)
 	builders := make([]*merkle.FileBuilder, len(profiles))
 	for i, p := range profiles {
@@ -88,7 +106,6 @@ func (d *download) hashStream(ctx context.Context, r io.Reader, root cid.Cid) ([
 	const chunk = 1 << 20 // a multiple of every profile's leaf size
 	buf := make([]byte, chunk)
 	var total int64
-	told := time.Now()
 	for last := false; !last; {
 		n, err := io.ReadFull(r, buf)
 		if last = errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF); err != nil && !last {
@@ -99,10 +116,6 @@ func (d *download) hashStream(ctx context.Context, r io.Reader, root cid.Cid) ([
 			for at := 0; at < n; at += p.LeafSize() {
 				builders[i].Add(p.Leaf(buf[at:min(n, at+p.LeafSize())]))
 			}
-		}
-		if time.Since(told) > 100*time.Millisecond {
-			told = time.Now()
-			d.send(ctx, streaming{total})
 		}
 	}
 	for i, b := range builders {
