@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -18,6 +19,11 @@ import (
 // waited for, unless both would write the same target.
 func (n *Node) enter(ctx context.Context, d *download) error {
 	key := d.target.Root.KeyString()
+	waitCtx, cancel := ctx, context.CancelFunc(func() {})
+	if d.opt.Deadline > 0 {
+		waitCtx, cancel = context.WithDeadline(ctx, d.started.Add(d.opt.Deadline))
+	}
+	defer cancel()
 	for {
 		n.mu.Lock()
 		if n.ctx.Err() != nil {
@@ -35,17 +41,14 @@ func (n *Node) enter(ctx context.Context, d *download) error {
 			return fmt.Errorf("%s is being fetched by another command: %w", d.opt.Output, store.ErrBusy)
 		}
 		select {
-		case <-other.done:
-		case <-ctx.Done():
+		case <-other.left:
+		case <-waitCtx.Done():
+			if ctx.Err() == nil {
+				return d.unavailable(fmt.Sprintf("not done within %v, for another command fetches it", d.opt.Deadline))
+			}
 			return ctx.Err()
 		}
-		// The other leaves right after it is done.
-		n.mu.Lock()
-		if n.active[key] == other {
-			delete(n.active, key)
-		}
-		n.mu.Unlock()
-		<-other.left
+		d.useful = time.Now() // waiting for the other was not in vain
 	}
 }
 
