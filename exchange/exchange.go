@@ -71,6 +71,7 @@ type Exchange struct {
 	server        *server
 	down          *limiter
 	lan           []netip.Prefix
+	records       *records
 	ctx           context.Context // ends at Close
 	cancel        context.CancelFunc
 	wg            sync.WaitGroup
@@ -98,6 +99,7 @@ func New(h host.Host, cfg Config) *Exchange {
 		host: h, cfg: cfg, log: cfg.Log, ctx: ctx, cancel: cancel,
 		down:     newLimiter(cfg.Download),
 		lan:      append(onLink(), cfg.LAN...),
+		records:  newRecords(),
 		dirty:    make(chan struct{}, 1),
 		sessions: map[peer.ID]*Session{},
 		dials:    map[peer.ID]chan struct{}{},
@@ -107,6 +109,7 @@ func New(h host.Host, cfg Config) *Exchange {
 	x.control, x.data = protocols(cfg.Prefix)
 	x.server = newServer(x)
 	x.wg.Go(x.announceHaves)
+	x.wg.Go(x.keepRecords)
 	h.SetStreamHandler(x.control, x.accept)
 	h.SetStreamHandler(x.data, x.acceptData)
 	return x

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -172,15 +173,16 @@ func (s *Session) seek(c cid.Cid, o *pb.Open) error {
 
 // reopen answers anew a peer that asked for a root when it was not here.
 func (s *Session) reopen(c cid.Cid) {
-	s.turn.Lock()
-	defer s.turn.Unlock()
-	s.mu.Lock()
-	o := s.sought[c.KeyString()]
-	s.mu.Unlock()
-	if o == nil {
-		return
-	}
-	if err := s.onOpen(o); err != nil {
+	err := s.locked(s.applying, func() error {
+		s.mu.Lock()
+		o := s.sought[c.KeyString()]
+		s.mu.Unlock()
+		if o == nil {
+			return nil
+		}
+		return s.onOpen(o)
+	})
+	if err != nil {
 		s.end(err)
 	}
 }
@@ -292,8 +294,8 @@ func (s *Session) onClaim(c *pb.Claim) error {
 }
 
 func (s *Session) onPeers(p *pb.Peers) error {
-	if len(p.GetRecords()) > maxPeers {
-		return fmt.Errorf("%w: %d peer records", errProtocol, len(p.Records))
+	if len(p.GetRecords()) > maxPeers || slices.ContainsFunc(p.Records, func(b []byte) bool { return len(b) > maxRecord }) {
+		return fmt.Errorf("%w: %d peer records, or one of more than %d bytes", errProtocol, len(p.Records), maxRecord)
 	}
 	if r := s.rootOf(p.GetHandle()); r != nil {
 		r.deliver(Met{From: s, Records: p.Records})

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
-	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/peerstore"
 )
 
 // frameTimeout is how long one frame may take: 2 MiB at 35 KiB/s.
@@ -18,21 +16,21 @@ const frameTimeout = 60 * time.Second
 // writeFrame sends a header and its bytes on the data stream, opened first if
 // there is none.
 func (s *Session) writeFrame(f frame, body []byte) error {
-	s.dataMu.Lock()
-	defer s.dataMu.Unlock()
-	if s.data == nil {
-		if err := s.openData(); err != nil {
-			return err
+	return s.locked(s.writing, func() error {
+		if s.data == nil {
+			if err := s.openData(); err != nil {
+				return err
+			}
 		}
-	}
-	s.data.SetWriteDeadline(time.Now().Add(frameTimeout)) // an error shows in the write itself
-	if _, err := s.data.Write(appendFrame(s.head[:0], f)); err != nil {
-		return fmt.Errorf("write to %v: %w", s.Peer, err)
-	}
-	if _, err := s.data.Write(body); err != nil {
-		return fmt.Errorf("write to %v: %w", s.Peer, err)
-	}
-	return nil
+		s.data.SetWriteDeadline(time.Now().Add(frameTimeout)) // an error shows in the write itself
+		if _, err := s.data.Write(appendFrame(s.head[:0], f)); err != nil {
+			return fmt.Errorf("write to %v: %w", s.Peer, err)
+		}
+		if _, err := s.data.Write(body); err != nil {
+			return fmt.Errorf("write to %v: %w", s.Peer, err)
+		}
+		return nil
+	})
 }
 
 // openData opens our data stream, which is reset when the session ends.
@@ -50,23 +48,6 @@ func (s *Session) openData() error {
 	}
 	s.data = st
 	return nil
-}
-
-// record is the signed peer record of a connected peer, nil if it gave none.
-func (x *Exchange) record(p peer.ID) []byte {
-	book, ok := peerstore.GetCertifiedAddrBook(x.host.Peerstore())
-	if !ok {
-		return nil
-	}
-	env := book.GetPeerRecord(p)
-	if env == nil {
-		return nil
-	}
-	b, err := env.Marshal()
-	if err != nil {
-		return nil
-	}
-	return b
 }
 
 // random is a number for nonces and seeds that need not be secret.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/shoal-p2p/shoal/exchange/ledger"
 	"github.com/shoal-p2p/shoal/exchange/pb"
 )
 
@@ -102,3 +103,25 @@ func (p *rawPeer) frame(st network.Stream, f frame, body []byte) {
 		p.t.Fatal(err)
 	}
 }
+
+func requestMessage(handle, piece, first, count uint32) *pb.Message {
+	return &pb.Message{Body: &pb.Message_Request{Request: &pb.Request{Handle: handle, Piece: piece, First: first, Count: count}}}
+}
+
+// readAll reads a data stream to the end of what comes within a second and
+// tells how much it was.
+func readAll(n chan<- int) network.StreamHandler {
+	return func(st network.Stream) {
+		total, buf := 0, make([]byte, 64<<10)
+		for {
+			st.SetReadDeadline(time.Now().Add(time.Second))
+			k, err := st.Read(buf)
+			if total += k; err != nil {
+				n <- total
+				return
+			}
+		}
+	}
+}
+
+func ledgerKey(n *node) ledger.PeerKey { return ledger.PeerKey(n.h.ID()) }

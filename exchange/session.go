@@ -48,11 +48,12 @@ type Session struct {
 	received atomic.Int64 // payload bytes
 	sent     atomic.Int64
 
-	turn sync.Mutex // held while a message of the peer is applied
+	// Locks that may be held for long, and that the end of the session breaks:
+	// full while a message of the peer is applied, and while a frame is written.
+	applying, writing chan struct{}
 
-	dataMu sync.Mutex // held while a frame is written
-	data   network.Stream
-	head   [frameHeader]byte
+	data network.Stream
+	head [frameHeader]byte
 
 	// Locked last of all, but for those of lanes and cache.
 	mu      sync.Mutex
@@ -87,6 +88,8 @@ func newSession(x *Exchange, st network.Stream, outbound bool) *Session {
 		out:      make(chan *pb.Message, outQueue), // so that posting never waits
 		trees:    make(chan *pb.TreeRequest, treeQueue),
 		finished: make(chan struct{}),
+		applying: make(chan struct{}, 1),
+		writing:  make(chan struct{}, 1),
 		members:  map[*Root]*member{},
 		ours:     map[uint32]*Root{},
 		theirs:   map[uint32]*Root{},
@@ -184,9 +187,7 @@ func (s *Session) read(r *bufio.Reader) {
 	for {
 		m, err := readMessage(r, &buf, s.longest)
 		if err == nil {
-			s.turn.Lock()
-			err = s.handle(m)
-			s.turn.Unlock()
+			err = s.locked(s.applying, func() error { return s.handle(m) })
 		}
 		if err != nil {
 			s.end(err)
@@ -195,6 +196,17 @@ func (s *Session) read(r *bufio.Reader) {
 		if cap(buf) > maxMessage {
 			buf = nil // one large tree must not stay for the life of the session
 		}
+	}
+}
+
+// locked runs f while it holds a lock, unless the session ends before it gets it.
+func (s *Session) locked(lock chan struct{}, f func() error) error {
+	select {
+	case lock <- struct{}{}:
+		defer func() { <-lock }()
+		return f()
+	case <-s.ctx.Done():
+		return ErrClosed
 	}
 }
 

@@ -29,6 +29,7 @@ const (
 	maxQueued  = 1 << 12                            // requests of a peer that wait to be served
 	maxHandles = 1 << 10                            // roots open between two peers
 	maxPeers   = 50                                 // records in a Peers message
+	maxRecord  = 2 << 10                            // bytes of each
 	maxAgent   = 128                                // bytes of Hello.agent
 	maxBad     = 16                                 // Bad messages of a session
 )
