@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/shoal-p2p/shoal/merkle"
 )
@@ -16,15 +17,17 @@ import (
 type target struct {
 	table   *merkle.Table
 	final   string
-	partial string
 	made    state       // device and inode of partial, so that nothing else is taken for it
 	perm    os.FileMode // 0777 less the umask
-	renamed bool        // a crash came after the rename: partial is final
+	renamed bool        // partial is final: Finish, or a crash after it, renamed it
+	partial string      // where it stands; changed by moved alone
 
 	layer fileLayer
 	files *handles
 	first uint64   // number of the first entry's file
 	root  *os.Root // of a directory
+
+	mu sync.Mutex // held while partial changes, and by readers that serve what is written
 }
 
 const partialSuffix = ".shoal-partial"
@@ -181,7 +184,7 @@ func resumeTarget(table *merkle.Table, p placeRec, layer fileLayer) (*target, bo
 		if !made(t.final) {
 			return nil, false, nil
 		}
-		t.partial, t.renamed = t.final, true
+		t.moved()
 	}
 	if t.kind() != merkle.Directory {
 		return t, true, nil
@@ -256,8 +259,17 @@ func (t *target) writeInline(entry int) (bool, error) {
 	return did, nil
 }
 
-// path is where an entry stands until Finish.
+// moved notes that the target stands under its final name.
+func (t *target) moved() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.partial, t.renamed = t.final, true
+}
+
+// path is where an entry stands now. Peers may be served while Finish renames.
 func (t *target) path(entry int) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	return filepath.Join(t.partial, filepath.FromSlash(t.table.Entries[entry].Path))
 }
 

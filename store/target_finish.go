@@ -115,7 +115,7 @@ func (t *target) finish() error {
 			}
 			return diskErr("rename to", t.final, err)
 		}
-		t.partial, t.renamed = t.final, true
+		t.moved()
 	}
 	return t.syncParent()
 }
@@ -143,7 +143,7 @@ func (t *target) finishLink() error {
 			return diskErr("delete", t.partial, err)
 		}
 	}
-	t.partial, t.renamed = t.final, true
+	t.moved()
 	return t.syncParent()
 }
 
