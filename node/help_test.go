@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"flag"
 	"fmt"
@@ -74,10 +75,7 @@ func upload(rate string) func(*Config) { return func(c *Config) { c.Upload = rat
 // noise is size bytes that do not repeat and are the same for a seed.
 func noise(seed uint64, size int) []byte {
 	b := make([]byte, size)
-	r := rand.New(rand.NewPCG(seed, 0))
-	for i := range b {
-		b[i] = byte(r.Uint32())
-	}
+	rand.NewChaCha8([32]byte(binary.LittleEndian.AppendUint64(make([]byte, 24), seed))).Read(b) // never fails
 	return b
 }
 
