@@ -4,11 +4,11 @@ import (
 	"testing"
 )
 
-// C gets from A, which is slow, and from B, which is still fetching.
+// C gets from A, which is slow, and from B, which is still fetching and slower.
 func TestFetchFromOneThatStillFetches(t *testing.T) {
 	t.Parallel()
 	data := noise(20, 6*mib)
-	a, b, c := start(t, upload("3MB/s")), start(t), start(t)
+	a, b, c := start(t, upload("3MB/s")), start(t, func(cfg *Config) { cfg.Download = "1MB/s" }), start(t)
 	target := share(t, a, put(t, "data.bin", data), AddOptions{})
 	some, hasSome := once()
 	opt := from(a)
