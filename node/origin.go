@@ -16,11 +16,10 @@ import (
 	"github.com/shoal-p2p/shoal/merkle"
 )
 
-// source is one origin, as a download sees it. Owned by run, but for o and
-// state, which its workers use.
+// source is one origin, as a download sees it. Owned by run, but for o, which
+// its tasks use.
 type source struct {
 	o        *cdnfallback.Origin
-	state    cdnfallback.Validator // of a file root, once its size is known
 	kind     cdnfallback.Kind
 	probing  bool
 	treeBusy bool // a worker looks for the tree

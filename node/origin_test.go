@@ -144,7 +144,7 @@ func TestOriginHeaders(t *testing.T) {
 	t.Parallel()
 	data := noise(52, 1000)
 	target, _ := hash(t, put(t, "data.bin", data), AddOptions{})
-	o, url := origin(t, "data.bin", data, nil)
+	o, _ := origin(t, "data.bin", data, nil)
 	guard := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("X-Key") != "secret" {
 			http.Error(w, "no", http.StatusForbidden)
@@ -152,7 +152,7 @@ func TestOriginHeaders(t *testing.T) {
 		}
 		o.ServeHTTP(w, r)
 	})
-	url = serveOrigin(t, guard) + "/data.bin"
+	url := serveOrigin(t, guard) + "/data.bin"
 	mustGet(t, start(t), target, FetchOptions{Origins: []string{url}, Headers: []string{"X-Key: secret"}}, data)
 	_, err := get(t, start(t), target, FetchOptions{Origins: []string{url}, Timeout: 3 * time.Second})
 	if e := as[*UnavailableError](t, err); !strings.Contains(strings.Join(e.Tried, " "), "refused") {

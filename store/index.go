@@ -13,6 +13,7 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/shoal-p2p/shoal/merkle"
 	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
 )
 
 // The buckets of the index. Numbers in keys are 8 bytes, big-endian, so that
@@ -36,11 +37,11 @@ const indexVersion = "1"
 // process has it.
 func openIndex(path string, wait time.Duration) (*bbolt.DB, error) {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: wait, FreelistType: bbolt.FreelistMapType})
-	if errors.Is(err, bbolt.ErrTimeout) {
+	if errors.Is(err, bbolterrors.ErrTimeout) {
 		return nil, fmt.Errorf("%s: %w: stop that one, or give this one a directory of its own (--dir)",
 			filepath.Dir(path), ErrLocked)
 	}
-	if errors.Is(err, bbolt.ErrInvalid) || errors.Is(err, bbolt.ErrChecksum) || errors.Is(err, bbolt.ErrVersionMismatch) {
+	if errors.Is(err, bbolterrors.ErrInvalid) || errors.Is(err, bbolterrors.ErrChecksum) || errors.Is(err, bbolterrors.ErrVersionMismatch) {
 		return nil, fmt.Errorf("open %s: %v: %w", path, err, ErrDamaged)
 	}
 	if err != nil {
