@@ -92,6 +92,7 @@ func TestBothDial(t *testing.T) {
 				}
 				wg.Wait()
 				time.Sleep(time.Second)
+				synctest.Wait()
 				s, p := n[0].x.session(n[1].h.ID()), n[1].x.session(n[0].h.ID())
 				if s == nil || p == nil || s.nonce != p.remote || p.nonce != s.remote || s.outbound == p.outbound {
 					t.Fatalf("the ends differ: %+v, %+v", s, p)
@@ -255,6 +256,7 @@ func TestOwnerLeavesMidFrame(t *testing.T) {
 			t.Errorf("%d pieces pending", len(s.pending))
 		}
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		for _, l := range n[1].x.server.lanes {
 			for _, q := range l.queues {
 				if len(q.items) > 0 || q.busy > 0 {
