@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/ipfs/go-cid"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 	"github.com/shoal-p2p/shoal/merkle"
 	"github.com/shoal-p2p/shoal/store"
 )
@@ -73,8 +76,26 @@ func (n *Node) writeTree(c cid.Cid, path string) error {
 
 // link is the shoal: link by which others get c from this node.
 func (n *Node) link(c cid.Cid) string {
-	addrs := n.Addrs()
-	return merkle.Target{Root: c, Peers: addrs[:min(len(addrs), 4)]}.String()
+	const most = 4 // a link is typed, mailed and pasted
+	t := merkle.Target{Root: c}
+	if n.host != nil {
+		for _, a := range linkable(n.host.Addrs()) {
+			if len(t.Peers) < most {
+				t.Peers = append(t.Peers, a.String()+"/p2p/"+n.ID())
+			}
+		}
+	}
+	return t.String()
+}
+
+// linkable are the addresses that mean something on another machine: those of
+// loopback only when there are no others, as in labs.
+func linkable(addrs []ma.Multiaddr) []ma.Multiaddr {
+	far := slices.DeleteFunc(slices.Clone(addrs), manet.IsIPLoopback)
+	if len(far) == 0 {
+		return addrs
+	}
+	return far
 }
 
 // Unshare forgets a root: it is not served or announced any more.

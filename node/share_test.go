@@ -4,9 +4,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
+	ma "github.com/multiformats/go-multiaddr"
 	"github.com/shoal-p2p/shoal/store"
 )
 
@@ -141,4 +143,19 @@ func TestFindNamesProviders(t *testing.T) {
 		}))
 		return found
 	})
+}
+
+// A link names addresses that mean something on another machine.
+func TestLinkable(t *testing.T) {
+	t.Parallel()
+	near, far := ma.StringCast("/ip4/127.0.0.1/tcp/7461"), ma.StringCast("/ip4/192.168.1.5/tcp/7461")
+	for _, c := range []struct{ have, want []ma.Multiaddr }{
+		{nil, nil},
+		{[]ma.Multiaddr{near}, []ma.Multiaddr{near}},
+		{[]ma.Multiaddr{near, far}, []ma.Multiaddr{far}},
+	} {
+		if got := linkable(c.have); !slices.EqualFunc(got, c.want, ma.Multiaddr.Equal) {
+			t.Errorf("of %v: %v, want %v", c.have, got, c.want)
+		}
+	}
 }
