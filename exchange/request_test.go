@@ -28,7 +28,8 @@ func TestRequestInParts(t *testing.T) {
 	c := makeContent(t, 10, 3<<20+100, merkle.UnixFSv1)
 	_, _, r, events, s := seeded(t, c, Config{})
 	r.Request(s, []Ask{{Piece: 1, First: 9, Count: 7, Size: 1 << 20}})
-	r.Request(s, []Ask{{Piece: 1, First: 0, Count: 9, Size: 1 << 20}, {Piece: 1, First: 4, Count: 2, Size: 1 << 20}})
+	r.Request(s, []Ask{{Piece: 1, First: 0, Count: 6, Size: 1 << 20}, {Piece: 1, First: 4, Count: 2, Size: 1 << 20}})
+	r.Request(s, []Ask{{Piece: 1, First: 6, Count: 3, Size: 1 << 20}})
 	r.Request(s, []Ask{{Piece: 0, Count: 16, Size: 1 << 20}})
 	r.Request(s, []Ask{{Piece: 2, Count: 16, Size: 1 << 20}, {Piece: 3, Count: 1, Size: 100}})
 	arrived, wasted := map[int]int{}, 0
@@ -102,6 +103,28 @@ func TestCancel(t *testing.T) {
 	r.Request(s, asks[3:4])
 	if got := await[Received](t, events); got.Piece != 3 || !bytes.Equal(got.Data, c.pieces[3]) {
 		t.Errorf("piece %d", got.Piece)
+	}
+}
+
+// The buffer of a piece that is cancelled belongs to its reader until it rests.
+func TestCancelWhileFilled(t *testing.T) {
+	t.Parallel()
+	c := makeContent(t, 11, 1<<20, merkle.UnixFSv1)
+	_, _, r, _, s := seeded(t, c, Config{})
+	data := make([]byte, 1000)
+	key, in := pendingKey{r, 0}, &incoming{data: data, missing: 1, busy: true}
+	s.mu.Lock()
+	s.pending[key] = in
+	s.mu.Unlock()
+	r.Cancel(s, 0)
+	if in.data == nil {
+		t.Fatal("the buffer went back to the pool while it was filled")
+	}
+	if !s.filled(in, 0, 1) {
+		t.Error("the reader is not told")
+	}
+	if whole, over := s.rest(key, in); whole != nil || !over || in.data != nil {
+		t.Errorf("%d bytes, cancelled: %v, buffer of %d", len(whole), over, len(in.data))
 	}
 }
 
