@@ -54,6 +54,8 @@ func TestViolations(t *testing.T) {
 	for name, say := range map[string][]*pb.Message{
 		"second greeting":        {{Body: &pb.Message_Hello{Hello: &pb.Hello{}}}},
 		"root that is no CID":    {{Body: &pb.Message_Open{Open: &pb.Open{Handle: 1, Root: []byte("garbage")}}}},
+		"a root of 512 KB":       {{Body: &pb.Message_Open{Open: &pb.Open{Handle: 1, Root: identity(500_000)}}}},
+		"a node of 512 KB":       {{Body: &pb.Message_TreeRequest{TreeRequest: &pb.TreeRequest{Node: identity(500_000)}}}},
 		"root without a CID":     {{Body: &pb.Message_Open{Open: &pb.Open{Handle: 1}}}},
 		"open without handle":    {{Body: &pb.Message_Open{Open: &pb.Open{Root: c.root.Bytes()}}}},
 		"missing with a handle":  {{Body: &pb.Message_Open{Open: &pb.Open{Handle: 1, Missing: true, Root: c.root.Bytes()}}}},
@@ -84,6 +86,12 @@ func TestViolations(t *testing.T) {
 			p.cutOff()
 		})
 	}
+}
+
+// identity is a CID that holds n bytes itself.
+func identity(n int) []byte {
+	b := append([]byte{1, 0x55, 0}, binary.AppendUvarint(nil, uint64(n))...)
+	return append(b, make([]byte, n)...)
 }
 
 // What names an unknown handle crossed a Close and is passed over, like what a
@@ -276,126 +284,144 @@ func TestDataStreamOfAnotherSession(t *testing.T) {
 	await[Received](t, events)
 }
 
-// Handles, roots that are not here, queries and tree requests without end.
-func TestFloods(t *testing.T) {
-	t.Parallel()
+// manyRoots are more roots than a session may have open.
+func manyRoots() [][]byte {
 	roots := make([][]byte, maxHandles+10)
 	for i := range roots {
 		h := merkle.Key{0x55}
 		binary.BigEndian.PutUint32(h[1:], uint32(i))
 		roots[i] = h.CID().Bytes()
 	}
-	open := func(i int) *pb.Message {
-		return &pb.Message{Body: &pb.Message_Open{Open: &pb.Open{Handle: uint32(i + 1), Root: roots[i]}}}
+	return roots
+}
+
+// openRoot opens the i-th of them.
+func openRoot(roots [][]byte, i int) *pb.Message {
+	return &pb.Message{Body: &pb.Message_Open{Open: &pb.Open{Handle: uint32(i + 1), Root: roots[i]}}}
+}
+
+// A flood of handles ends the session or is bounded, and hurts nobody else.
+func TestFloodOfHandles(t *testing.T) {
+	t.Parallel()
+	roots := manyRoots()
+	n, c, p := victim(t)
+	n.mu.Lock()
+	for _, r := range roots {
+		n.roots[string(r)] = n.roots[c.root.KeyString()]
 	}
-	t.Run("handles", func(t *testing.T) {
-		t.Parallel()
-		n, c, p := victim(t)
-		n.mu.Lock()
-		for _, r := range roots {
-			n.roots[string(r)] = n.roots[c.root.KeyString()]
+	n.mu.Unlock()
+	go drain(p)
+	for i := range roots {
+		if p.try(openRoot(roots, i)) != nil {
+			break
 		}
-		n.mu.Unlock()
-		go drain(p)
-		for i := range roots {
-			if p.try(open(i)) != nil {
-				break
-			}
-		}
-		until(t, "the session ends", func() bool { return n.x.session(p.h.ID()) == nil })
-		unhurt(t, n, c)
-	})
-	t.Run("roots that are not here", func(t *testing.T) {
-		t.Parallel()
-		n, c, p := victim(t)
-		go drain(p)
-		for i := range roots {
-			p.say(open(i))
-		}
-		p.say(openMessage(5000, c.root, 2, false))
-		s := n.x.session(p.h.ID())
-		until(t, "the last is open", func() bool {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			return s.theirs[5000] != nil
-		})
+	}
+	until(t, "the session ends", func() bool { return n.x.session(p.h.ID()) == nil })
+	unhurt(t, n, c)
+}
+
+// A flood of roots that are not here ends the session or is bounded, and hurts nobody else.
+func TestFloodOfStrangeRoots(t *testing.T) {
+	t.Parallel()
+	roots := manyRoots()
+	n, c, p := victim(t)
+	go drain(p)
+	for i := range roots {
+		p.say(openRoot(roots, i))
+	}
+	p.say(openMessage(5000, c.root, 2, false))
+	s := n.x.session(p.h.ID())
+	until(t, "the last is open", func() bool {
 		s.mu.Lock()
-		if len(s.sought) != maxHandles || len(s.theirs) != 1 || len(s.members) != 1 {
-			t.Errorf("%d sought, %d handles, %d members", len(s.sought), len(s.theirs), len(s.members))
-		}
-		s.mu.Unlock()
-		p.st.Reset()
-		unhurt(t, n, c)
+		defer s.mu.Unlock()
+		return s.theirs[5000] != nil
 	})
-	t.Run("missing roots", func(t *testing.T) {
-		t.Parallel()
-		n, c, p := victim(t)
-		for range 5000 {
-			p.say(openMessage(0, c.root, 0, false))
+	s.mu.Lock()
+	if len(s.sought) != maxHandles || len(s.theirs) != 1 || len(s.members) != 1 {
+		t.Errorf("%d sought, %d handles, %d members", len(s.sought), len(s.theirs), len(s.members))
+	}
+	s.mu.Unlock()
+	p.st.Reset()
+	unhurt(t, n, c)
+}
+
+// A flood of missing roots ends the session or is bounded, and hurts nobody else.
+func TestFloodOfMissingRoots(t *testing.T) {
+	t.Parallel()
+	n, c, p := victim(t)
+	for range 5000 {
+		p.say(openMessage(0, c.root, 0, false))
+	}
+	p.say(&pb.Message{Body: &pb.Message_Ping{Ping: &pb.Ping{Nonce: 7}}})
+	listen(p, func(m *pb.Message) *pb.Ping { return m.GetPong() })
+	if n.asked > 0 {
+		t.Errorf("the library was asked %d times", n.asked)
+	}
+}
+
+// A flood of requests ends the session or is bounded, and hurts nobody else.
+func TestFloodOfRequests(t *testing.T) {
+	t.Parallel()
+	n, c, p := victim(t)
+	n.gate = make(chan struct{})
+	p.say(openMessage(1, c.root, 2, false))
+	for range 2*maxQueued + 100 {
+		p.say(requestMessage(1, 0, 0, 1))
+	}
+	j := listen(p, func(m *pb.Message) *pb.Reject { return m.GetReject() })
+	if j.Reason != pb.Reject_BUSY || j.Piece != 0 {
+		t.Errorf("got %v", j)
+	}
+	l := n.x.server.lanes[0]
+	l.mu.Lock()
+	for _, q := range l.queues {
+		if len(q.items) > maxQueued {
+			t.Errorf("%d requests wait", len(q.items))
 		}
-		p.say(&pb.Message{Body: &pb.Message_Ping{Ping: &pb.Ping{Nonce: 7}}})
-		listen(p, func(m *pb.Message) *pb.Ping { return m.GetPong() })
-		if n.asked > 0 {
-			t.Errorf("the library was asked %d times", n.asked)
+	}
+	l.mu.Unlock()
+	p.st.Reset()
+	close(n.gate)
+	unhurt(t, n, c)
+}
+
+// A flood of tree requests ends the session or is bounded, and hurts nobody else.
+func TestFloodOfTreeRequests(t *testing.T) {
+	t.Parallel()
+	n, c, p := victim(t)
+	for i := range 5000 { // it does not listen, so that the answers pile up
+		q := &pb.TreeRequest{Id: uint32(i), Node: c.root.Bytes()}
+		if p.try(&pb.Message{Body: &pb.Message_TreeRequest{TreeRequest: q}}) != nil {
+			break
 		}
-	})
-	t.Run("requests", func(t *testing.T) {
-		t.Parallel()
-		n, c, p := victim(t)
-		n.gate = make(chan struct{})
-		p.say(openMessage(1, c.root, 2, false))
-		for range 2*maxQueued + 100 {
-			p.say(requestMessage(1, 0, 0, 1))
-		}
-		j := listen(p, func(m *pb.Message) *pb.Reject { return m.GetReject() })
-		if j.Reason != pb.Reject_BUSY || j.Piece != 0 {
-			t.Errorf("got %v", j)
-		}
-		l := n.x.server.lanes[0]
-		l.mu.Lock()
-		for _, q := range l.queues {
-			if len(q.items) > maxQueued {
-				t.Errorf("%d requests wait", len(q.items))
-			}
-		}
-		l.mu.Unlock()
-		p.st.Reset()
-		close(n.gate)
-		unhurt(t, n, c)
-	})
-	t.Run("tree requests", func(t *testing.T) {
-		t.Parallel()
-		n, c, p := victim(t)
-		for i := range 5000 { // it does not listen, so that the answers pile up
-			q := &pb.TreeRequest{Id: uint32(i), Node: c.root.Bytes()}
-			if p.try(&pb.Message{Body: &pb.Message_TreeRequest{TreeRequest: q}}) != nil {
-				break
-			}
-		}
-		p.cutOff()
-		unhurt(t, n, c)
-	})
-	t.Run("bad pieces", func(t *testing.T) {
-		t.Parallel()
-		n, c, p := victim(t)
-		p.say(openMessage(1, c.root, 2, false))
-		for range 10 * maxBad {
-			p.try(&pb.Message{Body: &pb.Message_Bad{Bad: &pb.Bad{Handle: 1, Piece: 1}}})
-		}
-		p.cutOff()
-		if len(n.suspects) > maxBad {
-			t.Errorf("%d suspects", len(n.suspects))
-		}
-		unhurt(t, n, c)
-	})
-	t.Run("tiny fields", func(t *testing.T) {
-		t.Parallel()
-		n, c, p := victim(t)
-		b := tinyFields(maxMessage/2 - 10)
-		p.st.Write(append(protowire.AppendVarint(nil, uint64(len(b))), b...))
-		p.cutOff()
-		unhurt(t, n, c)
-	})
+	}
+	p.cutOff()
+	unhurt(t, n, c)
+}
+
+// A flood of bad pieces ends the session or is bounded, and hurts nobody else.
+func TestFloodOfBadPieces(t *testing.T) {
+	t.Parallel()
+	n, c, p := victim(t)
+	p.say(openMessage(1, c.root, 2, false))
+	for range 10 * maxBad {
+		p.try(&pb.Message{Body: &pb.Message_Bad{Bad: &pb.Bad{Handle: 1, Piece: 1}}})
+	}
+	p.cutOff()
+	if len(n.suspects) > maxBad {
+		t.Errorf("%d suspects", len(n.suspects))
+	}
+	unhurt(t, n, c)
+}
+
+// A flood of tiny fields ends the session or is bounded, and hurts nobody else.
+func TestFloodOfTinyFields(t *testing.T) {
+	t.Parallel()
+	n, c, p := victim(t)
+	b := tinyFields(maxMessage/2 - 10)
+	p.st.Write(append(protowire.AppendVarint(nil, uint64(len(b))), b...))
+	p.cutOff()
+	unhurt(t, n, c)
 }
 
 // drain reads what a node says until the end.
