@@ -21,7 +21,7 @@ func (x *Exchange) Session(ctx context.Context, to peer.AddrInfo) (*Session, err
 	x.host.Peerstore().AddAddrs(to.ID, to.Addrs, peerstore.TempAddrTTL)
 	for {
 		x.mu.Lock()
-		s, busy := x.sessions[to.ID], x.dials[to.ID]
+		s, busy := x.living(to.ID), x.dials[to.ID]
 		if s == nil && busy == nil {
 			busy = make(chan struct{})
 			x.dials[to.ID] = busy
@@ -91,7 +91,15 @@ func (x *Exchange) crossed(ctx context.Context, p peer.ID, err error) (*Session,
 func (x *Exchange) session(p peer.ID) *Session {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.sessions[p]
+	return x.living(p)
+}
+
+// living is the session with a peer, if it has not ended. mu is held.
+func (x *Exchange) living(p peer.ID) *Session {
+	if s := x.sessions[p]; s != nil && s.ctx.Err() == nil {
+		return s
+	}
+	return nil
 }
 
 // accept takes an inbound control stream.

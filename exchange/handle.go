@@ -68,9 +68,9 @@ func (s *Session) onPong() {
 // onOpen answers a peer that opens a root: with our own Open and what we have
 // of it, or with one that says it is missing here.
 func (s *Session) onOpen(o *pb.Open) error {
-	c, err := cid.Cast(o.GetRoot())
+	c, err := castCID(o.GetRoot())
 	if err != nil {
-		return fmt.Errorf("%w: root: %w", errProtocol, err)
+		return err
 	}
 	if o.Pieces > merkle.MaxPieces || (o.Handle == 0) != o.Missing {
 		return fmt.Errorf("%w: open of %d pieces, handle %d", errProtocol, o.Pieces, o.Handle)

@@ -235,43 +235,78 @@ func TestBalancesAreKept(t *testing.T) {
 	})
 }
 
-// The owner leaves while a frame is being filled: the rest of it is read and
-// dropped, the peer is told, and the session goes on.
+// The owner leaves while a frame is being filled, with a piece or with nothing:
+// the rest of the frame is read and dropped, the peer sends nothing more, and
+// the session goes on.
 func TestOwnerLeavesMidFrame(t *testing.T) {
+	for name, holds := range map[string]bool{"with a piece": true, "with nothing": false} {
+		t.Run(name, func(t *testing.T) {
+			inVirtualTime(t, 2, Config{}, func(t *testing.T, n []*node) {
+				c := makeContent(t, 27, 8<<20, merkle.UnixFSv1)
+				n[1].put(c)
+				s := n[0].dial(n[1])
+				r, events := n[0].open(c.root)
+				if holds {
+					r.Hold(c.held(0))
+				}
+				r.Join(s)
+				await[Haves](t, events)
+				leaveMidFrame(t, r, events, s, n[1])
+				if (len(n[0].x.roots) > 0) != holds || (len(n[1].x.roots) > 0) != holds {
+					t.Errorf("%d and %d roots are left", len(n[0].x.roots), len(n[1].x.roots))
+				}
+				if err := n[0].get(c.root, s).run(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+func leaveMidFrame(t *testing.T, r *Root, events chan Event, s *Session, from *node) {
+	t.Helper()
+	var asks []Ask
+	for i := range 8 {
+		asks = append(asks, Ask{Piece: i, Count: 16, Size: 1 << 20})
+	}
+	r.Request(s, asks)
+	await[Arrived](t, events)
+	r.Close()
+	if len(s.pending) > 0 {
+		t.Errorf("%d pieces pending", len(s.pending))
+	}
+	time.Sleep(10 * time.Second)
+	synctest.Wait()
+	for _, l := range from.x.server.lanes {
+		for _, q := range l.queues {
+			if len(q.items) > 0 || q.busy > 0 {
+				t.Errorf("%d requests still wait, %d frames under way", len(q.items), q.busy)
+			}
+		}
+	}
+	if got, _ := s.Amounts(); got >= 8<<20 {
+		t.Errorf("all %d bytes came although nobody wanted them", got)
+	}
+}
+
+// A piece that is cancelled while it comes is read to the end of its frame and
+// Wasted, and the next one comes as if nothing had been.
+func TestCancelMidFrame(t *testing.T) {
 	inVirtualTime(t, 2, Config{}, func(t *testing.T, n []*node) {
-		c := makeContent(t, 27, 8<<20, merkle.UnixFSv1)
+		c := makeContent(t, 28, 2<<20, merkle.UnixFSv1)
 		n[1].put(c)
 		s := n[0].dial(n[1])
 		r, events := n[0].open(c.root)
 		r.Join(s)
 		await[Haves](t, events)
-		var asks []Ask
-		for i := range 8 {
-			asks = append(asks, Ask{Piece: i, Count: 16, Size: 1 << 20})
-		}
-		r.Request(s, asks)
+		r.Request(s, []Ask{{Piece: 0, Count: 16, Size: 1 << 20}, {Piece: 1, Count: 16, Size: 1 << 20}})
 		await[Arrived](t, events)
-		r.Close()
-		if len(s.pending) > 0 {
-			t.Errorf("%d pieces pending", len(s.pending))
+		r.Cancel(s, 0)
+		if w := await[Wasted](t, events); w.Bytes != 1<<20 {
+			t.Errorf("%d bytes wasted", w.Bytes)
 		}
-		time.Sleep(10 * time.Second)
-		synctest.Wait()
-		for _, l := range n[1].x.server.lanes {
-			for _, q := range l.queues {
-				if len(q.items) > 0 || q.busy > 0 {
-					t.Errorf("%d requests still wait, %d frames under way", len(q.items), q.busy)
-				}
-			}
-		}
-		if len(n[0].x.roots) > 0 || len(n[1].x.roots) > 0 {
-			t.Error("a root is left that nobody has open")
-		}
-		if got, _ := s.Amounts(); got >= 8<<20 {
-			t.Errorf("all %d bytes came although nobody wanted them", got)
-		}
-		if err := n[0].get(c.root, s).run(t.Context()); err != nil {
-			t.Error(err)
+		if got := await[Received](t, events); got.Piece != 1 {
+			t.Errorf("piece %d came", got.Piece)
 		}
 	})
 }

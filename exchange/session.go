@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/shoal-p2p/shoal/exchange/pb"
+	"google.golang.org/protobuf/proto"
 )
 
 const (
@@ -21,6 +22,7 @@ const (
 	pingEvery    = 15 * time.Second
 	pongTimeout  = 60 * time.Second // a peer that has not answered a ping for so long is gone
 	outQueue     = 1024             // control messages that wait to be written; a peer that lets them pile up is gone
+	outBytes     = 32 << 20         // of these: some 16 have-maps with a million holes
 	treeQueue    = 4                // tree requests of a peer that wait
 	maxStreams   = 4                // data streams of a peer that have not shown their session number
 )
@@ -38,6 +40,8 @@ type Session struct {
 	nonce    uint64 // ours: data streams to us begin with it
 	remote   uint64 // the peer's
 	out      chan *pb.Message
+	queued   atomic.Int64     // bytes in out
+	replies  chan *pb.Message // to tree requests, taken when they can be written
 	trees    chan *pb.TreeRequest
 	ctx      context.Context // ends with the session
 	cancel   context.CancelFunc
@@ -86,6 +90,7 @@ func newSession(x *Exchange, st network.Stream, outbound bool) *Session {
 		Peer: st.Conn().RemotePeer(), x: x, stream: st, outbound: outbound,
 		nonce: x.random(), ctx: ctx, cancel: cancel,
 		out:      make(chan *pb.Message, outQueue), // so that posting never waits
+		replies:  make(chan *pb.Message),
 		trees:    make(chan *pb.TreeRequest, treeQueue),
 		finished: make(chan struct{}),
 		applying: make(chan struct{}, 1),
@@ -230,6 +235,8 @@ func (s *Session) write() {
 		var m *pb.Message
 		select {
 		case m = <-s.out:
+			s.queued.Add(-int64(proto.Size(m)))
+		case m = <-s.replies:
 		case <-ping.C:
 			s.ping()
 			continue
@@ -267,6 +274,7 @@ func (s *Session) ping() {
 // ends. What answers a peer is sent: who asks faster than he reads is not read
 // from meanwhile.
 func (s *Session) send(m *pb.Message) {
+	s.queued.Add(int64(proto.Size(m)))
 	select {
 	case s.out <- m:
 	case <-s.ctx.Done():
@@ -276,11 +284,14 @@ func (s *Session) send(m *pb.Message) {
 // post queues m without waiting. A peer whose queue is full does not read: its
 // session ends, so that no event loop ever waits for a peer.
 func (s *Session) post(m *pb.Message) {
-	select {
-	case s.out <- m:
-	default:
-		s.end(fmt.Errorf("%v does not read what it is sent", s.Peer))
+	if s.queued.Add(int64(proto.Size(m))) <= outBytes {
+		select {
+		case s.out <- m:
+			return
+		default:
+		}
 	}
+	s.end(fmt.Errorf("%v does not read what it is sent", s.Peer))
 }
 
 // end ends the session, once; later calls do nothing. It waits for nothing:
@@ -325,7 +336,12 @@ func (s *Session) serveTrees() {
 	for {
 		select {
 		case q := <-s.trees:
-			s.send(&pb.Message{Body: &pb.Message_TreeReply{TreeReply: s.x.treeReply(s.ctx, q)}})
+			m := &pb.Message{Body: &pb.Message_TreeReply{TreeReply: s.x.treeReply(s.ctx, q)}}
+			select {
+			case s.replies <- m:
+			case <-s.ctx.Done():
+				return
+			}
 		case <-s.ctx.Done():
 			return
 		}

@@ -176,6 +176,54 @@ func TestNeverReadsControl(t *testing.T) {
 	})
 }
 
+// Tree replies wait for the writer one at a time: who asks and does not read
+// makes us hold one, however slowly it asks.
+func TestTreesNotRead(t *testing.T) {
+	rawInVirtualTime(t, 1, Config{}, func(t *testing.T, n *node, p []*rawPeer) {
+		c := makeContent(t, 42, 1<<20, merkle.UnixFSv1)
+		n.put(c)
+		p[0].greet(1)
+		s := n.x.session(p[0].h.ID())
+		q := &pb.Message{Body: &pb.Message_TreeRequest{TreeRequest: &pb.TreeRequest{Node: c.root.Bytes()}}}
+		for s.ctx.Err() == nil && p[0].try(q) == nil {
+			time.Sleep(100 * time.Millisecond)
+			if queued := len(s.out); queued > 3 {
+				t.Fatalf("%d messages wait", queued)
+			}
+		}
+		synctest.Wait()
+		if s.ctx.Err() == nil {
+			t.Error("the session goes on")
+		}
+	})
+}
+
+// A peer may be told large maps, but not make them pile up.
+func TestQueryFlood(t *testing.T) {
+	rawInVirtualTime(t, 1, Config{}, func(t *testing.T, n *node, p []*rawPeer) {
+		c := makeContent(t, 43, 1<<20, merkle.UnixFSv1)
+		r, _ := n.open(c.root)
+		h := Held{Table: &merkle.Table{Pieces: make([]merkle.Piece, merkle.MaxPieces)}, Have: make([]bool, merkle.MaxPieces)}
+		for i := range h.Have {
+			h.Have[i] = i%2 == 0
+		}
+		r.Close()
+		n.mu.Lock()
+		n.roots[c.root.KeyString()] = h
+		n.mu.Unlock()
+		p[0].greet(1)
+		s := n.x.session(p[0].h.ID())
+		most := int64(0)
+		for s.ctx.Err() == nil && p[0].try(openMessage(1, c.root, 0, true)) == nil {
+			synctest.Wait()
+			most = max(most, s.queued.Load())
+		}
+		if most < 4<<20 || most > 2*outBytes {
+			t.Errorf("%d bytes waited", most)
+		}
+	})
+}
+
 // Who asks without end and does not read the answers is not read from meanwhile.
 func TestPingFlood(t *testing.T) {
 	rawInVirtualTime(t, 1, Config{}, func(t *testing.T, n *node, p []*rawPeer) {

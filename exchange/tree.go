@@ -52,8 +52,8 @@ func (s *Session) forgetTrees(r *Root) {
 }
 
 func (s *Session) onTreeRequest(q *pb.TreeRequest) error {
-	if _, err := cid.Cast(q.GetNode()); err != nil {
-		return fmt.Errorf("%w: tree node: %w", errProtocol, err)
+	if _, err := castCID(q.GetNode()); err != nil {
+		return err
 	}
 	select {
 	case s.trees <- q:

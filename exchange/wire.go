@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/shoal-p2p/shoal/exchange/pb"
 	"github.com/shoal-p2p/shoal/merkle"
@@ -31,6 +32,7 @@ const (
 	maxPeers   = 50                                 // records in a Peers message
 	maxRecord  = 2 << 10                            // bytes of each
 	maxAgent   = 128                                // bytes of Hello.agent
+	maxCID     = 192                                // bytes of a binary CID: merkle.MaxIdentity and what stands before it
 	maxBad     = 16                                 // Bad messages of a session
 )
 
@@ -89,6 +91,18 @@ func parseMessage(b []byte) (*pb.Message, error) {
 		return nil, fmt.Errorf("%w: %w", errProtocol, err)
 	}
 	return m, nil
+}
+
+// castCID reads a binary CID of a stranger.
+func castCID(b []byte) (cid.Cid, error) {
+	if len(b) > maxCID {
+		return cid.Undef, fmt.Errorf("%w: CID of %d bytes", errProtocol, len(b))
+	}
+	c, err := cid.Cast(b)
+	if err != nil {
+		return cid.Undef, fmt.Errorf("%w: %w", errProtocol, err)
+	}
+	return c, nil
 }
 
 // countFields counts the fields of a message and of the messages in it, before
