@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/shoal-p2p/shoal/exchange/pb"
 	"github.com/shoal-p2p/shoal/merkle"
@@ -49,6 +50,7 @@ func unhurt(t *testing.T, n *node, c content) {
 func TestViolations(t *testing.T) {
 	t.Parallel()
 	c := makeContent(t, 30, 2<<20, merkle.UnixFSv1)
+	second := makeContent(t, 31, 10, merkle.UnixFSv1)
 	open := openMessage(1, c.root, 2, false)
 	long := make([]uint32, maxRuns+2)
 	for name, say := range map[string][]*pb.Message{
@@ -60,7 +62,8 @@ func TestViolations(t *testing.T) {
 		"open without handle":    {{Body: &pb.Message_Open{Open: &pb.Open{Root: c.root.Bytes()}}}},
 		"missing with a handle":  {{Body: &pb.Message_Open{Open: &pb.Open{Handle: 1, Missing: true, Root: c.root.Bytes()}}}},
 		"too many pieces":        {openMessage(1, c.root, merkle.MaxPieces+1, false)},
-		"handle of two roots":    {open, openMessage(1, makeContent(t, 31, 10, merkle.UnixFSv1).root, 1, false)},
+		"handle of two roots":    {open, openMessage(1, second.root, 1, false)},
+		"handle, then nothing":   {open, openMessage(1, vectorRoot, 1, false)},
 		"haves past the end":     {open, haveMessage(1, false, []uint32{1, 2})},
 		"unhaves past the end":   {open, {Body: &pb.Message_Unhave{Unhave: &pb.Unhave{Handle: 1, Runs: []uint32{2, 1}}}}},
 		"odd run list":           {open, haveMessage(1, false, []uint32{1})},
@@ -79,6 +82,7 @@ func TestViolations(t *testing.T) {
 			t.Parallel()
 			n := newNode(t, newHost(t, "tcp"), Config{})
 			n.put(c)
+			n.put(second)
 			p := handshake(t, newHost(t, "tcp"), n, 1)
 			for _, m := range say {
 				p.try(m) // the last may meet a reset
@@ -187,6 +191,40 @@ func TestSendsMoreThanAsked(t *testing.T) {
 	p.cutOff()
 	if got := p.to.x.Balance(p.h.ID()).Received; got != 1<<20 {
 		t.Errorf("it has earned %d bytes", got)
+	}
+}
+
+// A frame that was on its way when its piece was cancelled and asked for anew
+// may lie across those that follow: every block counts once, and none is lost.
+func TestFramesOverlap(t *testing.T) {
+	t.Parallel()
+	_, r, events, s, p := asking(t)
+	r.Request(s, []Ask{{Piece: 0, First: 1, Count: 2, Size: 1 << 20}}) // as before the cancel
+	st := p.frames(p.theirs)
+	body := bytes.Repeat([]byte{1}, 1<<20)
+	p.frame(st, frame{handle: 5, first: 1, count: 2, length: 2 * Block}, body[:2*Block])
+	for first := uint16(0); first < 16; first += 2 {
+		p.frame(st, frame{handle: 5, first: first, count: 2, length: 2 * Block}, body[:2*Block])
+	}
+	arrived, wasted := 0, 0
+	for {
+		var ev Event
+		select {
+		case ev = <-events:
+		case <-time.After(patience):
+			t.Fatalf("piece 0 is not whole: %d blocks arrived, %d bytes wasted", arrived, wasted)
+		}
+		switch ev := ev.(type) {
+		case Arrived:
+			arrived += ev.N
+		case Wasted:
+			wasted += ev.Bytes
+		case Received:
+			if !bytes.Equal(ev.Data, body) || arrived != 16 || wasted != 2*Block {
+				t.Errorf("%d blocks arrived and %d bytes wasted; want 16 and %d", arrived, wasted, 2*Block)
+			}
+			return
+		}
 	}
 }
 

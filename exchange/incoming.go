@@ -155,7 +155,9 @@ func (s *Session) take(f frame) (key pendingKey, in *incoming, err error) {
 		return key, nil, errTooMuch
 	}
 	in = s.pending[key]
-	if in == nil || in.busy || in.missing&f.bits() != f.bits() {
+	// A frame may bring again a part of what is here: one that was on its way
+	// when its piece was cancelled, and asked for anew, ends where it likes.
+	if in == nil || in.busy || in.missing&f.bits() == 0 {
 		return key, nil, nil
 	}
 	end := int(f.first)*Block + int(f.length)
@@ -166,12 +168,15 @@ func (s *Session) take(f frame) (key pendingKey, in *incoming, err error) {
 	return key, in, nil
 }
 
-// filled notes n blocks that came, and reports whether the piece was cancelled meanwhile.
-func (s *Session) filled(in *incoming, block, n int) (over bool) {
+// filled notes n blocks that came. It returns how many of them were missing, and
+// whether the piece was cancelled meanwhile.
+func (s *Session) filled(in *incoming, block, n int) (fresh int, over bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	in.missing &^= (1<<n - 1) << block
-	return in.cancelled
+	came := uint32(1<<n-1) << block
+	fresh = bits.OnesCount32(in.missing & came)
+	in.missing &^= came
+	return fresh, in.cancelled
 }
 
 // rest ends the filling of a piece. It returns the piece if it is whole, and

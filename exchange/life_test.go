@@ -97,6 +97,9 @@ func TestBothDial(t *testing.T) {
 				if s == nil || p == nil || s.nonce != p.remote || p.nonce != s.remote || s.outbound == p.outbound {
 					t.Fatalf("the ends differ: %+v, %+v", s, p)
 				}
+				if lower := n[0].h.ID() < n[1].h.ID(); apart == 0 && s.outbound != lower {
+					t.Error("the stream of the higher peer ID stayed")
+				}
 				if len(n[0].x.Sessions()) != 1 || len(n[1].x.Sessions()) != 1 {
 					t.Error("more than one session is left")
 				}

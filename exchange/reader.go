@@ -139,11 +139,18 @@ func (s *Session) fill(r io.Reader, f frame, key pendingKey, in *incoming) error
 		if _, err := io.ReadFull(r, body[at:at+n]); err != nil {
 			return unexpectedEOF(err)
 		}
-		s.x.server.onReceived(s, n)
-		if s.filled(in, block, blocks(n)) {
+		fresh, over := s.filled(in, block, blocks(n))
+		useful := min(n, fresh*Block)
+		s.x.server.onReceived(s, useful)
+		if over {
 			return discard(r, len(body)-at-n)
 		}
-		key.root.deliver(Arrived{From: s, Piece: key.piece, N: blocks(n)})
+		if fresh > 0 {
+			key.root.deliver(Arrived{From: s, Piece: key.piece, N: fresh})
+		}
+		if useful < n {
+			key.root.deliver(Wasted{From: s, Bytes: n - useful})
+		}
 		at, block, told = at+n, block+blocks(n), time.Now()
 	}
 	return nil

@@ -235,7 +235,7 @@ func TestPingFlood(t *testing.T) {
 		for p[0].try(ping) == nil {
 			said++
 		}
-		<-s.Done()
+		<-s.finished
 		if said < outQueue || said > 1_000_000 {
 			t.Errorf("%d pings were taken", said)
 		}
