@@ -29,7 +29,7 @@ func newRawPeer(t testing.TB, h host.Host, to *node, st network.Stream) *rawPeer
 // greet exchanges the greetings.
 func (p *rawPeer) greet(session uint64) {
 	p.t.Helper()
-	p.say(&pb.Message{Body: &pb.Message_Hello{Hello: &pb.Hello{Agent: "by hand", Session: session}}})
+	p.say(helloMessage(session))
 	h := p.hear().GetHello()
 	if h == nil {
 		p.t.Fatal("no greeting")
@@ -102,6 +102,10 @@ func (p *rawPeer) frame(st network.Stream, f frame, body []byte) {
 	if _, err := st.Write(append(appendFrame(nil, f), body...)); err != nil {
 		p.t.Fatal(err)
 	}
+}
+
+func helloMessage(session uint64) *pb.Message {
+	return &pb.Message{Body: &pb.Message_Hello{Hello: &pb.Hello{Agent: "by hand", Session: session}}}
 }
 
 func requestMessage(handle, piece, first, count uint32) *pb.Message {
