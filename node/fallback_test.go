@@ -145,10 +145,10 @@ func TestYieldingClasses(t *testing.T) {
 	for name, class := range map[string]policy.Class{"background": policy.Background, "economy": policy.Economy} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			data := noise(93, 4*mib)
+			data := noise(93, 3*mib)
 			path := put(t, "data.bin", data)
 			_, tree := hash(t, path, AddOptions{})
-			a, b := start(t, upload("4MB/s")), start(t)
+			a, b := start(t, upload("1MB/s")), start(t) // an interactive fetch would not wait for it
 			target := share(t, a, path, AddOptions{})
 			o, url := origin(t, "data.bin", data, tree)
 			opt := from(a)

@@ -139,6 +139,19 @@ func TestFetchFromGateway(t *testing.T) {
 	}
 }
 
+// An origin that sends whole files only is read from the start.
+func TestOriginWithoutRanges(t *testing.T) {
+	t.Parallel()
+	data := noise(53, 8*mib+1)
+	target, tree := hash(t, put(t, "data.bin", data), AddOptions{})
+	o, url := origin(t, "data.bin", data, tree)
+	o.SetFault(origintest.Fault{NoRange: true, Only: notTree})
+	r := mustGet(t, start(t), target, FetchOptions{Origins: []string{url}}, data)
+	if r.From.Origin.Bytes != r.Size || r.Rejected != 0 {
+		t.Errorf("from %+v, %d bytes rejected; want all from the origin", r.From, r.Rejected)
+	}
+}
+
 // Headers go to the origin of the command, and so do those of a target's own.
 func TestOriginHeaders(t *testing.T) {
 	t.Parallel()

@@ -83,6 +83,28 @@ func TestVerifyFindsChangedFile(t *testing.T) {
 	}
 }
 
+// A peer in the middle of a download gets no more of what is unshared.
+func TestUnshareWhileServing(t *testing.T) {
+	t.Parallel()
+	a, b := start(t, upload("2MB/s")), start(t)
+	target := share(t, a, put(t, "data.bin", noise(156, 6*mib)), AddOptions{})
+	some, hasSome := once()
+	opt := from(a)
+	opt.Timeout = 2 * time.Second
+	opt.Progress = func(p Progress) {
+		if p.Have > 0 {
+			hasSome()
+		}
+	}
+	atB := begin(t, b, target, opt)
+	<-some
+	must(t, a.Unshare(t.Context(), target.Root.String()))
+	_, err := atB()
+	if e := as[*UnavailableError](t, err); len(e.Liars) != 0 {
+		t.Errorf("liars %v; want none", e.Liars)
+	}
+}
+
 func TestUnshareStopsServing(t *testing.T) {
 	t.Parallel()
 	data := noise(153, 2*mib)
