@@ -129,6 +129,9 @@ func entries(t *merkle.Table, name string) []Entry {
 // newDownload starts the loop of a root. One root has one download at a time:
 // a second waits for the first and then finds the pieces on disk.
 func (n *Node) newDownload(ctx context.Context, target merkle.Target, opt FetchOptions, demand bool) (*download, error) {
+	if n.exchange == nil {
+		return nil, errOffline
+	}
 	origins, err := n.sources(target, opt)
 	if err != nil {
 		return nil, err

@@ -21,6 +21,9 @@ import (
 // Find calls found for each provider of the root: those in the DHT, and
 // connected peers that have it.
 func (n *Node) Find(ctx context.Context, target merkle.Target, opt FetchOptions, found func(Provider)) error {
+	if n.router == nil {
+		return errOffline
+	}
 	joinBy, err := addrInfos(append(slices.Clone(opt.Peers), append(slices.Clone(target.Peers), opt.Bootstrap...)...))
 	if err != nil {
 		return err
