@@ -17,7 +17,7 @@ import (
 
 // enter makes d the one download of its root. Another of the same root is
 // waited for, unless both would write the same target.
-func (n *Node) enter(ctx context.Context, d *download) error {
+func (n *Node) enter(ctx context.Context, d *download) (*download, error) {
 	key := d.target.Root.KeyString()
 	waitCtx, cancel := ctx, context.CancelFunc(func() {})
 	if d.opt.Deadline > 0 {
@@ -28,27 +28,43 @@ func (n *Node) enter(ctx context.Context, d *download) error {
 		n.mu.Lock()
 		if n.ctx.Err() != nil {
 			n.mu.Unlock()
-			return fmt.Errorf("node is stopping: %w", exchange.ErrClosed)
+			return nil, fmt.Errorf("node is stopping: %w", exchange.ErrClosed)
 		}
 		other := n.active[key]
 		if other == nil {
 			n.active[key] = d
 			n.mu.Unlock()
-			return nil
+			return d, nil
+		}
+		// A demand download without readers is about to end.
+		if d.demand && other.target.Path == d.target.Path && (!other.demand || other.readers > 0) && !other.gone() {
+			other.readers++
+			n.mu.Unlock()
+			return other, nil
 		}
 		n.mu.Unlock()
 		if d.opt.Output != "" && other.opt.Output == d.opt.Output {
-			return fmt.Errorf("%s is being fetched by another command: %w", d.opt.Output, store.ErrBusy)
+			return nil, fmt.Errorf("%s is being fetched by another command: %w", d.opt.Output, store.ErrBusy)
 		}
 		select {
 		case <-other.left:
 		case <-waitCtx.Done():
 			if ctx.Err() == nil {
-				return d.unavailable(fmt.Sprintf("not done within %v, for another command fetches it", d.opt.Deadline))
+				return nil, d.unavailable(fmt.Sprintf("not done within %v, for another command fetches it", d.opt.Deadline))
 			}
-			return ctx.Err()
+			return nil, ctx.Err()
 		}
 		d.useful = time.Now() // waiting for the other was not in vain
+	}
+}
+
+// gone reports whether the loop has ended.
+func (d *download) gone() bool {
+	select {
+	case <-d.done:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -21,6 +21,8 @@ type Content struct {
 	entry int
 	size  int64
 
+	closing sync.Once
+
 	mu  sync.Mutex
 	pos int64
 	at  int // piece in buf, -1 for none
@@ -160,11 +162,11 @@ func (c *Content) load(e *merkle.Entry, span int) error {
 	c.d.send(c.ctx, w)
 	select {
 	case <-w.ready:
-	case <-c.d.done:
+	case <-c.d.left:
 		if c.d.err != nil {
 			return c.d.err
 		}
-		return errors.New("content is closed")
+		// The Fetch that it shared has ended: all is in the store.
 	case <-c.ctx.Done():
 		c.d.send(context.Background(), &wantDone{w})
 		return c.ctx.Err()
@@ -182,9 +184,9 @@ func (c *Content) load(e *merkle.Entry, span int) error {
 	return nil
 }
 
-// Close ends the fetch. What was read stays in the node's directory.
+// Close ends the reader's part. What was read stays in the node's directory.
+// Later calls do nothing.
 func (c *Content) Close() error {
-	c.d.cancel()
-	<-c.d.done
+	c.closing.Do(func() { c.d.n.release(c.d) })
 	return nil
 }

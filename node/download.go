@@ -47,6 +47,8 @@ type download struct {
 	opened chan struct{}  // closed when table and writer are there
 	wg     sync.WaitGroup // workers; close waits for them
 
+	readers int // that share it; guarded by Node.mu
+
 	// Set before done is closed, read after it.
 	result *Result
 	err    error

@@ -26,7 +26,7 @@ func (n *Node) Fetch(ctx context.Context, target merkle.Target, opt FetchOptions
 			return nil, fmt.Errorf("%s: %w", opt.Output, store.ErrExists)
 		}
 	}
-	d, err := n.newDownload(ctx, target, opt, false)
+	d, _, err := n.newDownload(ctx, target, opt, false)
 	if err != nil {
 		return nil, err
 	}
@@ -40,29 +40,60 @@ func (n *Node) Fetch(ctx context.Context, target merkle.Target, opt FetchOptions
 	return d.result, nil
 }
 
-// Open returns the file that target names, for reading as it arrives.
+// Open returns the file that target names, for reading as it arrives. Readers
+// of one target share its download, and one that Fetch runs too.
 func (n *Node) Open(ctx context.Context, target merkle.Target, opt FetchOptions) (*Content, error) {
-	opt.Output = ""
-	d, err := n.newDownload(ctx, target, opt, true)
+	d, err := n.read(ctx, target, opt)
 	if err != nil {
 		return nil, err
 	}
-	select {
-	case <-d.opened:
-	case <-d.done:
-		return nil, cmpErr(d.err, errors.New("closed"))
-	case <-ctx.Done():
-		d.cancel()
-		<-d.done
-		return nil, ctx.Err()
-	}
 	e := d.table.Entries[0]
 	if e.Type != merkle.File {
-		d.cancel()
-		<-d.done
+		n.release(d)
 		return nil, fmt.Errorf("%w: %v is a directory: name a file in it (CID/path), or get it", ErrUsage, d.target.Root)
 	}
 	return &Content{d: d, ctx: ctx, size: e.Size, at: -1}, nil
+}
+
+// read returns a download of target whose table is known: the one that runs,
+// or a new one that fetches what is read. The caller gives it to release.
+func (n *Node) read(ctx context.Context, target merkle.Target, opt FetchOptions) (*download, error) {
+	opt.Output = ""
+	for {
+		d, shared, err := n.newDownload(ctx, target, opt, true)
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case <-d.opened:
+			return d, nil
+		case <-d.left:
+		case <-ctx.Done():
+			n.release(d)
+			return nil, ctx.Err()
+		}
+		select {
+		case <-d.opened: // it ended since
+			return d, nil
+		default:
+		}
+		if !shared { // another's failure is not ours
+			return nil, cmpErr(d.err, errors.New("closed"))
+		}
+	}
+}
+
+// release ends a reader's part in a download: one that only readers wanted ends
+// with the last of them.
+func (n *Node) release(d *download) {
+	n.mu.Lock()
+	d.readers--
+	last := d.demand && d.readers == 0
+	n.mu.Unlock()
+	if last {
+		d.cancel()
+		<-d.left
+	}
 }
 
 // Cat writes bytes from to to (inclusive; -1: the end) as they are verified.
@@ -87,23 +118,12 @@ func (n *Node) Cat(ctx context.Context, target merkle.Target, from, to int64, w 
 
 // List returns what a directory holds, or the one file that target names.
 func (n *Node) List(ctx context.Context, target merkle.Target, opt FetchOptions) ([]Entry, error) {
-	opt.Output = ""
-	d, err := n.newDownload(ctx, target, opt, true)
+	d, err := n.read(ctx, target, opt)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		d.cancel()
-		<-d.done
-	}()
-	select {
-	case <-d.opened:
-		return entries(d.table, d.name()), nil
-	case <-d.done:
-		return nil, cmpErr(d.err, errors.New("closed"))
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	defer n.release(d)
+	return entries(d.table, d.name()), nil
 }
 
 // entries are the children of a directory, or the root itself.
@@ -127,26 +147,27 @@ func entries(t *merkle.Table, name string) []Entry {
 }
 
 // newDownload starts the loop of a root. One root has one download at a time:
-// a second waits for the first and then finds the pieces on disk.
-func (n *Node) newDownload(ctx context.Context, target merkle.Target, opt FetchOptions, demand bool) (*download, error) {
+// a second waits for the first and then finds the pieces on disk, but readers of
+// the same path share it.
+func (n *Node) newDownload(ctx context.Context, target merkle.Target, opt FetchOptions, demand bool) (d *download, shared bool, err error) {
 	if n.exchange == nil {
-		return nil, errOffline
+		return nil, false, errOffline
 	}
 	origins, err := n.sources(target, opt)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	peers, err := addrInfos(append(slices.Clone(opt.Peers), target.Peers...))
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	joinBy, err := addrInfos(opt.Bootstrap)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	loopCtx, cancel := context.WithCancel(n.ctx)
 	now := time.Now()
-	d := &download{
+	d = &download{
 		n: n, target: target, opt: opt, demand: demand, cancel: cancel, log: n.log.With("root", target.Root),
 		inbox: make(chan exchange.Event, 256), // so that one slow decision stalls no peer's reader
 		// Each piece in flight has a slot, copies and what is cancelled in time too.
@@ -157,19 +178,23 @@ func (n *Node) newDownload(ctx context.Context, target merkle.Target, opt FetchO
 		look:  lookup{seen: map[peer.ID]*candidate{}}, count: newTally(),
 		wanting: map[int][]*want{}, rng: newRand(),
 	}
-	if err := n.enter(ctx, d); err != nil {
+	if demand {
+		d.readers = 1
+	}
+	in, err := n.enter(ctx, d)
+	if err != nil || in != d {
 		cancel()
-		return nil, err
+		return in, true, err
 	}
 	if err := d.begin(); err != nil {
 		n.exit(d)
 		cancel()
-		return nil, err
+		return nil, false, err
 	}
 	if d.exchange, err = n.exchange.Open(d.root, d.inbox); err != nil {
 		n.exit(d)
 		cancel()
-		return nil, err
+		return nil, false, err
 	}
 	n.joinThrough(joinBy)
 	for _, info := range append(peers, joinBy...) {
@@ -181,7 +206,7 @@ func (n *Node) newDownload(ctx context.Context, target merkle.Target, opt FetchO
 	}
 	n.announce(target.Root)
 	n.wg.Go(func() { d.run(loopCtx) })
-	return d, nil
+	return d, false, nil
 }
 
 // close lets go of everything, in the order in which nothing can wait for

@@ -58,7 +58,7 @@ func (d *download) stream(ctx context.Context, s *source) {
 // quarantine is the task of stream.
 func (d *download) quarantine(ctx context.Context, s *source, root cid.Cid) streamed {
 	ev := streamed{from: s}
-	body, _, err := s.o.Stream(ctx)
+	body, size, err := s.o.Stream(ctx)
 	if err != nil {
 		ev.err = err
 		return ev
@@ -70,7 +70,11 @@ func (d *download) quarantine(ctx context.Context, s *source, root cid.Cid) stre
 		return ev
 	}
 	defer f.Close()
-	r := &meter{r: io.TeeReader(body, f), tell: func(n int64) { d.send(ctx, streaming{n}) }}
+	most := int64(maxUntold)
+	if size >= 0 {
+		most = size
+	}
+	r := &meter{r: io.TeeReader(body, f), most: most, tell: func(n int64) { d.send(ctx, streaming{n}) }}
 	ev.blocks, ev.bytes, ev.err = hashStream(r, root)
 	if ev.file = f.Name(); ev.err != nil {
 		ev.err, ev.file = errors.Join(ev.err, os.Remove(ev.file)), ""
@@ -78,10 +82,18 @@ func (d *download) quarantine(ctx context.Context, s *source, root cid.Cid) stre
 	return ev
 }
 
-// meter tells of bytes as they are read, so that a slow origin is seen to send.
+// maxUntold is how much is read of an origin that has no tree and does not tell
+// how long the file is: it might never end, and the disk would be full first.
+const maxUntold = 4 << 30
+
+var errEndless = errors.New("it tells no length, has no tree and does not end")
+
+// meter tells of bytes as they are read, so that a slow origin is seen to send,
+// and reads no more than most.
 type meter struct {
 	r    io.Reader
 	n    int64
+	most int64
 	told time.Time
 	tell func(n int64)
 }
@@ -91,6 +103,9 @@ func (m *meter) Read(p []byte) (int, error) {
 	if m.n += int64(n); n > 0 && time.Since(m.told) > reportEvery {
 		m.told = time.Now()
 		m.tell(m.n)
+	}
+	if m.n > m.most {
+		return 0, fmt.Errorf("%w: %d bytes and more", errEndless, m.most)
 	}
 	return n, err
 }
@@ -146,6 +161,10 @@ func (d *download) onStreamed(ctx context.Context, now time.Time, ev streamed) {
 		d.count.rejected += ev.bytes
 		d.count.lies[ev.from] = maxOriginLies
 		d.originLied(now, ev.from, ev.err)
+		return
+	case errors.Is(ev.err, errEndless):
+		ev.from.useless = true // it would be the same again
+		d.originFailed(now, ev.from, fmt.Errorf("origin %s: %w", ev.from.o.Host(), ev.err))
 		return
 	case ofOrigin || errors.Is(ev.err, context.Canceled):
 		d.originFailed(now, ev.from, ev.err)
