@@ -253,13 +253,19 @@ func (s *Session) open(r *Root) uint32 {
 	return m.ours
 }
 
-func (s *Session) onHave(h *pb.Have) error {
-	r := s.rootOf(h.GetHandle())
+// runs reads the run list of a message about a root, nil if that is not open.
+func (s *Session) runs(handle uint32, nums []uint32) (*Root, []Run, error) {
+	r := s.rootOf(handle)
 	if r == nil {
-		return nil
+		return nil, nil, nil
 	}
-	runs, err := decodeRuns(h.Runs, r.pieces())
-	if err != nil {
+	runs, err := decodeRuns(nums, r.pieces())
+	return r, runs, err
+}
+
+func (s *Session) onHave(h *pb.Have) error {
+	r, runs, err := s.runs(h.GetHandle(), h.GetRuns())
+	if r == nil || err != nil {
 		return err
 	}
 	r.deliver(Haves{Of: r, From: s, All: h.All, Runs: runs})
@@ -267,12 +273,8 @@ func (s *Session) onHave(h *pb.Have) error {
 }
 
 func (s *Session) onUnhave(h *pb.Unhave) error {
-	r := s.rootOf(h.GetHandle())
-	if r == nil {
-		return nil
-	}
-	runs, err := decodeRuns(h.Runs, r.pieces())
-	if err != nil {
+	r, runs, err := s.runs(h.GetHandle(), h.GetRuns())
+	if r == nil || err != nil {
 		return err
 	}
 	r.deliver(Unhaves{Of: r, From: s, Runs: runs})
@@ -280,12 +282,8 @@ func (s *Session) onUnhave(h *pb.Unhave) error {
 }
 
 func (s *Session) onClaim(c *pb.Claim) error {
-	r := s.rootOf(c.GetHandle())
-	if r == nil {
-		return nil
-	}
-	runs, err := decodeRuns(c.Runs, r.pieces())
-	if err != nil {
+	r, runs, err := s.runs(c.GetHandle(), c.GetRuns())
+	if r == nil || err != nil {
 		return err
 	}
 	const longest = 60_000 // ms; a claim is renewed or forgotten

@@ -16,10 +16,9 @@ import (
 // http.ServeContent and archive readers work on it. ReadAt may be called from
 // many goroutines; Read and Seek share one position. Close it.
 type Content struct {
-	d     *download
-	ctx   context.Context
-	entry int
-	size  int64
+	d    *download // of the file itself: its table's one entry
+	ctx  context.Context
+	size int64
 
 	closing sync.Once
 
@@ -135,8 +134,8 @@ func (c *Content) readAt(p []byte, off int64) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	e := &c.d.table.Entries[c.entry]
-	i := c.d.table.PieceAt(c.entry, off)
+	e := &c.d.table.Entries[0]
+	i := c.d.table.PieceAt(0, off)
 	span := e.Spans[i]
 	if span.Piece < 0 {
 		return copy(p, span.Inline[off-span.Offset:]), nil

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -78,7 +79,7 @@ func (n *Node) read(ctx context.Context, target merkle.Target, opt FetchOptions)
 		default:
 		}
 		if !shared { // another's failure is not ours
-			return nil, cmpErr(d.err, errors.New("closed"))
+			return nil, cmp.Or(d.err, errors.New("closed"))
 		}
 	}
 }
@@ -199,7 +200,6 @@ func (n *Node) newDownload(ctx context.Context, target merkle.Target, opt FetchO
 	n.joinThrough(joinBy)
 	for _, info := range append(peers, joinBy...) {
 		d.onProvider(loopCtx, info)
-		d.look.direct++
 	}
 	for _, s := range n.exchange.Sessions() {
 		d.join(now, s)
@@ -280,11 +280,4 @@ func (n *Node) sources(target merkle.Target, opt FetchOptions) ([]*source, error
 		}
 	}
 	return out, nil
-}
-
-func cmpErr(err, or error) error {
-	if err != nil {
-		return err
-	}
-	return or
 }

@@ -2,10 +2,9 @@ package node
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -44,7 +43,6 @@ type lookup struct {
 	seen    map[peer.ID]*candidate
 	queue   []peer.AddrInfo
 	dialing int
-	direct  int // peers that the caller named
 }
 
 // candidate is what became of a provider.
@@ -115,7 +113,7 @@ func (d *download) find(ctx context.Context) lookedUp {
 	}
 	var err error
 	if d.n.router.Size() == 0 {
-		err = fmt.Errorf("no DHT node answers")
+		err = errors.New("no DHT node answers")
 	}
 	lookCtx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -165,7 +163,7 @@ func (d *download) onDialled(now time.Time, ev dialled) {
 	d.look.dialing--
 	if ev.err != nil {
 		state := refused
-		if strings.Contains(ev.err.Error(), context.DeadlineExceeded.Error()) {
+		if errors.Is(ev.err, context.DeadlineExceeded) {
 			state = timedOut
 		}
 		d.look.set(ev.id, state, ev.err)

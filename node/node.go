@@ -44,7 +44,7 @@ type Node struct {
 	closing   sync.Once
 
 	mu     sync.Mutex
-	active map[string]*download  // by Target.Root and path
+	active map[string]*download  // by Target.Root
 	views  map[string]RootStatus // of active downloads, by root
 	extra  []peer.AddrInfo       // joined through, beside boot
 }
@@ -52,7 +52,7 @@ type Node struct {
 var _ API = (*Node)(nil)
 
 // Start runs a node in cfg.Dir. ctx bounds starting only; Close stops the node
-// and waits. store.ErrLocked when another process uses the directory.
+// and waits. ErrRunning when another process uses the directory.
 func Start(ctx context.Context, cfg Config) (*Node, error) {
 	if cfg.Dir == "" {
 		return nil, fmt.Errorf("%w: no directory", ErrUsage)

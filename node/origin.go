@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -412,21 +413,23 @@ func (d *download) arrived(ctx context.Context, a arrival) error {
 	return err
 }
 
-// readPiece reads a payload and puts the leaf's frame around it.
-func readPiece(r interface{ Read([]byte) (int, error) }, p merkle.Piece) ([]byte, error) {
-	prefix, suffix := p.Frame()
-	data := pool.Get(len(prefix) + p.Payload + len(suffix))
-	copy(data, prefix)
-	copy(data[len(prefix)+p.Payload:], suffix)
-	for at := len(prefix); at < len(prefix)+p.Payload; {
-		n, err := r.Read(data[at : len(prefix)+p.Payload])
-		at += n
-		if err != nil && at < len(prefix)+p.Payload {
-			pool.Put(data)
-			return nil, err
-		}
+// readPiece reads a payload and puts the leaf's frame around it, if it has one.
+// A payload that is wrong is returned as it is, for a worker to refuse.
+func readPiece(r io.Reader, p merkle.Piece) ([]byte, error) {
+	payload := pool.Get(p.Payload)
+	if _, err := io.ReadFull(r, payload); err != nil {
+		pool.Put(payload)
+		return nil, err
 	}
-	return data, nil
+	if p.Size == p.Payload {
+		return payload, nil
+	}
+	block, err := p.Wrap(payload)
+	if err != nil {
+		return payload, nil
+	}
+	pool.Put(payload)
+	return block, nil
 }
 
 // newRand is a source of chance for one owner.

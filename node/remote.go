@@ -21,8 +21,7 @@ type remote struct {
 	pieces  bool // it knew the tree, so it can be asked for it
 	all     bool
 	have    exchange.HaveMap
-	strikes int   // wrong pieces
-	gave    int64 // verified payload bytes
+	strikes int // wrong pieces
 }
 
 var errMissing = errors.New("does not have it")
@@ -291,9 +290,6 @@ func (d *download) onVerified(now time.Time, ev verified) {
 	case ev.from != nil:
 		d.count.peer(ev.from, int64(p.Payload))
 		d.policy.OnBytes(now, int64(p.Payload))
-		if r != nil {
-			r.gave += int64(p.Payload)
-		}
 		d.worked(ev.from)
 	case ev.source != nil:
 		d.count.origin(ev.source, ev.reason, int64(p.Payload))

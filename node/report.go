@@ -1,11 +1,13 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"math"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -77,13 +79,10 @@ func (d *download) progress() Progress {
 // name is what the content is called: the end of the path, else the target's
 // base, else the CID.
 func (d *download) name() string {
-	switch {
-	case d.target.Path != "":
-		return d.target.Path[strings.LastIndexByte(d.target.Path, '/')+1:]
-	case d.opt.Name != "":
-		return d.opt.Name
+	if d.target.Path != "" {
+		return path.Base(d.target.Path)
 	}
-	return d.target.Root.String()
+	return cmp.Or(d.opt.Name, d.target.Root.String())
 }
 
 // waiting says in words why nothing moves, and a code for it; "" while bytes come.

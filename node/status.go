@@ -18,8 +18,8 @@ import (
 	"github.com/shoal-p2p/shoal/store"
 )
 
-// Find calls found for each provider of the root: those in the DHT, and
-// connected peers that have it.
+// Find calls found for each provider of the root: those that worked lately, and
+// those in the DHT.
 func (n *Node) Find(ctx context.Context, target merkle.Target, opt FetchOptions, found func(Provider)) error {
 	if n.router == nil {
 		return errOffline

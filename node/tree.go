@@ -13,7 +13,7 @@ import (
 )
 
 // treePatience is how long a peer may take for a part of the tree before
-// another is asked: 4 MiB a part, so slow but honest peers are asked again.
+// another is asked: 1 MiB a part, so slow but honest peers are asked again.
 const treePatience = 5 * time.Second
 
 // treeSearch is the hunt for the tree: peers, URL.shoal, a gateway and, last, a
@@ -258,14 +258,15 @@ func (d *download) haveTree(ctx context.Context, now time.Time) {
 	}
 }
 
-// moveTo asks the same peers for a node below the root, by its own numbers.
+// moveTo asks the same peers for a node below the root, by its own numbers. The
+// root stays open, and is closed with the download, if the node cannot be.
 func (d *download) moveTo(now time.Time, c cid.Cid) {
-	d.exchange.Close()
 	x, err := d.n.exchange.Open(c, d.inbox)
 	if err != nil {
 		d.fail(err)
 		return
 	}
+	d.exchange.Close()
 	d.exchange = x
 	old := d.sortedPeers()
 	clear(d.peers)

@@ -68,6 +68,24 @@ func runAdd(c *cli.Context, sh *shell) (err error) {
 		return err
 	}
 	defer s.done(c.Context, sh, &err)
+	err = addAll(c, sh, s, opt, func(a node.Added) error {
+		switch {
+		case sh.json:
+			return nil
+		case c.Bool("q"):
+			return sh.print(a.CID)
+		}
+		return sh.print(a.CID, strconv.FormatInt(a.Size, 10), strconv.Itoa(a.Pieces), printable(a.Name))
+	})
+	if err == nil && !s.running && !opt.OnlyHash {
+		sh.say("nothing is served yet: run 'shoal node', or 'shoal share' instead of add")
+	}
+	return err
+}
+
+// addAll adds each PATH and shows it as soon as it is hashed; with --json all of
+// them are printed at the end.
+func addAll(c *cli.Context, sh *shell, s *session, opt node.AddOptions, show func(node.Added) error) error {
 	all := []node.Added{}
 	for _, path := range c.Args().Slice() {
 		a, err := addOne(c.Context, sh, s, path, opt)
@@ -75,19 +93,9 @@ func runAdd(c *cli.Context, sh *shell) (err error) {
 			return err
 		}
 		all = append(all, a)
-		switch {
-		case sh.json:
-		case c.Bool("q"):
-			err = sh.print(a.CID)
-		default:
-			err = sh.print(a.CID, strconv.FormatInt(a.Size, 10), strconv.Itoa(a.Pieces), printable(a.Name))
-		}
-		if err != nil {
+		if err := show(a); err != nil {
 			return err
 		}
-	}
-	if !s.running && !opt.OnlyHash {
-		sh.say("nothing is served yet: run 'shoal node', or 'shoal share' instead of add")
 	}
 	if sh.json {
 		return sh.printJSON(all)

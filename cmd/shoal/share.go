@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+
 	"github.com/shoal-p2p/shoal/node"
 	"github.com/urfave/cli/v2"
 )
@@ -31,28 +33,17 @@ func runShare(c *cli.Context, sh *shell) (err error) {
 		return err
 	}
 	defer s.done(c.Context, sh, &err)
-	all := []node.Added{}
-	for _, path := range c.Args().Slice() {
-		a, err := addOne(c.Context, sh, s, path, opt)
-		if err != nil {
-			return err
-		}
-		all = append(all, a)
+	err = addAll(c, sh, s, opt, func(a node.Added) error {
 		if !sh.json {
 			if err := sh.print(a.CID); err != nil {
 				return err
 			}
 		}
-		link := a.Link
-		if link == "" {
-			link = a.CID
-		}
-		sh.say("on another machine: shoal get %s", shellQuote(link))
-	}
-	if sh.json {
-		if err := sh.printJSON(all); err != nil {
-			return err
-		}
+		sh.say("on another machine: shoal get %s", shellQuote(cmp.Or(a.Link, a.CID)))
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	if s.running {
 		sh.say("the running node serves it")
