@@ -250,7 +250,7 @@ func (d *download) haveTree(ctx context.Context, now time.Time) {
 	if d.trees.stopStream != nil { // peers were faster
 		d.trees.stopStream()
 	}
-	if d.root != d.target.Root {
+	if !d.exchange.CID.Equals(d.root) { // else the path was on disk, and resolved before the first peer was asked
 		d.moveTo(now, d.root)
 	}
 	if d.phase != ended {
