@@ -2,9 +2,7 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
-	"strings"
 
 	"github.com/shoal-p2p/shoal/node"
 	"github.com/urfave/cli/v2"
@@ -40,37 +38,21 @@ func newApp(sh *shell) *cli.App {
 		},
 		Commands: []*cli.Command{
 			nodeVerb(sh), shareVerb(sh), addVerb(sh), getVerb(sh), catVerb(sh), lsVerb(sh), findVerb(sh),
-			statusVerb(sh), verifyVerb(sh), unshareVerb(sh), idVerb(sh), configVerb(sh), versionVerb(sh), labVerb(sh), helpVerb(sh),
+			statusVerb(sh), verifyVerb(sh), unshareVerb(sh), idVerb(sh), configVerb(sh), versionVerb(sh), labVerb(sh),
+			completionVerb(sh), helpVerb(sh),
 		},
 	}
 	for _, c := range app.Commands {
 		c.OnUsageError = onUsageError
 		c.HideHelpCommand = true
 		c.CustomHelpTemplate = verbTemplate
-		c.Description = flagHelp(c.Flags) + c.Description + "\n\n" + exitHelp
+		c.Description = verbHelp(c)
 	}
-	app.Description = flagHelp(app.Flags) + appHelp
+	app.Description = flagHelp(app.Flags) + appHelp + exitHelp(exitUnavailable, exitVerification)
 	return app
 }
 
 func onUsageError(_ *cli.Context, err error, _ bool) error { return &usageError{err} }
-
-// helpVerb shows the help of a verb, as its --help does.
-func helpVerb(sh *shell) *cli.Command {
-	return &cli.Command{
-		Name: "help", Usage: "show the help of a verb", ArgsUsage: "[VERB]",
-		Description: "EXAMPLE: shoal help get",
-		Action: func(c *cli.Context) error {
-			if !c.Args().Present() {
-				return cli.ShowAppHelp(c)
-			}
-			if c.App.Command(c.Args().First()) == nil {
-				return &usageError{fmt.Errorf("unknown verb %q", c.Args().First())}
-			}
-			return cli.ShowCommandHelp(c, c.Args().First())
-		},
-	}
-}
 
 // optionFlag is the flag of one option of node.Config. Its value is read by
 // node.Load, which knows environment and config.toml too.
@@ -104,59 +86,3 @@ var (
 	everyNode = []string{"listen", "bootstrap", "mdns", "portmap"}
 	rates     = []string{"upload", "download", "lan"}
 )
-
-const appHelp = `A content ID (CID) names bytes; whoever has them can prove it. 'shoal share' puts a
-file into the swarm and prints its CID and a link, 'shoal get' fetches by either.
-
-EXAMPLE:
-   shoal share big.iso                             # on one machine; prints a link
-   shoal get 'shoal:bafy...?peer=...'              # on another
-   shoal get --origin https://cdn.example.com/big.iso bafy...
-
-` + exitHelp
-
-const appTemplate = `{{.Usage}}
-
-USAGE: {{.UsageText}}
-   Flags may stand before or after arguments; "--" ends them.
-
-VERBS:{{range .VisibleCommands}}
-   {{printf "%-9s" .Name}}{{.Usage}}{{end}}
-
-{{.Description}}
-`
-
-const verbTemplate = `{{.Usage}}
-
-USAGE: {{.HelpName}}{{if .VisibleFlags}} [flags]{{end}}{{if .ArgsUsage}} {{.ArgsUsage}}{{end}}
-
-{{.Description}}
-`
-
-// flagHelp lists flags for a help text. The usage of a flag that takes a value
-// begins with what the value looks like: "`URL`: words".
-func flagHelp(flags []cli.Flag) string {
-	var b strings.Builder
-	for _, f := range flags {
-		doc, ok := f.(cli.DocGenerationFlag)
-		if !ok || f == cli.HelpFlag {
-			continue
-		}
-		name, usage := "--"+f.Names()[0], doc.GetUsage()
-		if len(f.Names()[0]) == 1 {
-			name = name[1:]
-		}
-		if doc.TakesValue() {
-			arg, words, _ := strings.Cut(usage, "`: ")
-			name, usage = name+" "+strings.TrimPrefix(arg, "`"), words
-			if text := doc.GetDefaultText(); text != "" {
-				usage += " (default: " + text + ")"
-			}
-		}
-		fmt.Fprintf(&b, "   %-22s %s\n", name, usage)
-	}
-	if b.Len() == 0 {
-		return ""
-	}
-	return "FLAGS:\n" + b.String() + "\n"
-}

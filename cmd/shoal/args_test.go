@@ -108,27 +108,12 @@ func mustReorder(t *testing.T, words []string) []string {
 	return got
 }
 
-// Every verb has an example and the exit codes in its help, and every flag that
-// takes a value shows what it looks like.
-func TestHelp(t *testing.T) {
-	t.Parallel()
-	app := newApp(&shell{stdout: io.Discard, stderr: io.Discard})
-	for _, c := range app.Commands {
-		if !strings.Contains(c.Description, "EXAMPLE: shoal "+c.Name) || !strings.Contains(c.Description, exitHelp) || c.Usage == "" {
-			t.Errorf("%s has the help %q", c.Name, c.Description)
-		}
-		if text := flagHelp(c.Flags); strings.Contains(text, "`") {
-			t.Errorf("%s has flags without an example value:\n%s", c.Name, text)
-		}
-	}
-}
-
 // What later releases bring is a usage error until it does something.
 func TestFlagsAndVerbsOfLater(t *testing.T) {
 	t.Parallel()
 	s := shapesOf(newApp(&shell{stdout: io.Discard, stderr: io.Discard}))
 	for _, line := range []string{
-		"gc", "pin x", "unpin x", "key show x", "publish x", "swarm create x", "invite", "join x", "members", "revoke x", "leave", "doctor", "completion",
+		"gc", "pin x", "unpin x", "key show x", "publish x", "swarm create x", "invite", "join x", "members", "revoke x", "leave", "doctor",
 		"node --http off", "node --gateway-fetch on", "node --store-max 1GB", "node --cache", "node --create x", "node --join x",
 		"get --from x y", "get --unverified x", "get --using x", "get --update x",
 	} {

@@ -17,8 +17,6 @@ const (
 	exitVerification = 4
 )
 
-const exitHelp = "EXIT CODES: 0 done, 1 failed, 2 usage, 3 unavailable, 4 failed verification"
-
 // usageError is a command line that cannot be right.
 type usageError struct{ err error }
 

@@ -18,7 +18,7 @@ func nodeVerb(sh *shell) *cli.Command {
 		Description: `Serves what was added or fetched until it is interrupted. Other verbs with the same
 --dir use it. It prints a line for each address it listens on and then 'shoal: ready'.
 
-EXAMPLE: shoal node --listen /ip4/0.0.0.0/tcp/7461 --bootstrap /ip4/192.0.2.7/tcp/7461/p2p/12D3KooW...`,
+EXAMPLE: shoal node --bootstrap /ip4/192.0.2.7/tcp/7461/p2p/12D3KooW... --upload 20Mbit/s`,
 		Flags:  append(flags, optionFlags("announce", "relay")...),
 		Action: func(c *cli.Context) error { return runNode(c, sh) },
 	}

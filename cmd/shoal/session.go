@@ -36,19 +36,25 @@ const (
 	offline             // index and files only
 )
 
-// load reads the settings of a command.
-func (sh *shell) load(c *cli.Context) (node.Config, []node.Setting, error) {
-	dir := c.String("dir")
+// directory is where a command works: the value of --dir, else of SHOAL_DIR,
+// else the user's data directory.
+func (sh *shell) directory(flag string) (string, error) {
+	dir := flag
 	if dir == "" {
 		dir, _ = sh.env("SHOAL_DIR")
 	}
 	if dir == "" {
 		var err error
 		if dir, err = dataDir(runtime.GOOS, sh.env); err != nil {
-			return node.Config{}, nil, &usageError{err}
+			return "", &usageError{err}
 		}
 	}
-	dir, err := absolute(dir)
+	return absolute(dir)
+}
+
+// load reads the settings of a command.
+func (sh *shell) load(c *cli.Context) (node.Config, []node.Setting, error) {
+	dir, err := sh.directory(c.String("dir"))
 	if err != nil {
 		return node.Config{}, nil, err
 	}
