@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"time"
 
 	"github.com/shoal-p2p/shoal/merkle"
 	"golang.org/x/sync/errgroup"
@@ -88,7 +89,7 @@ func (d *Disk) forgetWritten(at located) {
 // newWriter makes or finds the output and the records of a root.
 func (d *Disk) newWriter(table *merkle.Table, tree []merkle.Block, opt CreateOptions) (*diskWriter, error) {
 	w := &diskWriter{
-		d: d, key: rootKey(table.Root), table: table,
+		d: d, key: rootKey(table.Root), table: table, borrow: opt.Borrow && opt.Path == "",
 		written: make([]bool, len(table.Pieces)), left: len(table.Pieces),
 		pending: []located{}, dirty: map[uint64]struct{}{},
 	}
@@ -96,6 +97,9 @@ func (d *Disk) newWriter(table *merkle.Table, tree []merkle.Block, opt CreateOpt
 		return nil, err
 	}
 	err := d.update(func(t tx) error { return w.begin(t, tree, opt) })
+	if err == nil && w.rec.Kind == kept && !w.resumed {
+		d.cached.add(w.rec.First, w.place, time.Now().UnixNano())
+	}
 	if err == nil {
 		return w, nil
 	}
@@ -157,7 +161,7 @@ func (w *diskWriter) findTarget(opt CreateOptions) error {
 			t.files, w.out, w.resumed = w.d.files, t, true
 			return nil
 		}
-		if err := w.d.dropPlace(w.place); err != nil {
+		if _, err := w.d.forgetPlace(w.table.Root, w.place, true); err != nil {
 			return err
 		}
 		w.place = 0
@@ -180,7 +184,7 @@ func (w *diskWriter) begin(t tx, tree []merkle.Block, opt CreateOptions) error {
 	if err != nil {
 		return err
 	}
-	if isNew || r.State == Fetching {
+	if isNew || r.State == Fetching && !opt.Borrow {
 		r.Name, r.Path = nameOf(w.table.Root, opt), clean(opt.Path)
 		r.Size, r.Pieces, r.State = w.table.Size, len(w.table.Pieces), Fetching
 	}
@@ -210,8 +214,10 @@ func (w *diskWriter) begin(t tx, tree []merkle.Block, opt CreateOptions) error {
 func (w *diskWriter) newPlace(t tx, r *rootRec) error {
 	var err error
 	if w.rec.Kind == kept {
-		w.place, w.rec, err = t.own(r, w.rec.Base)
-		return err
+		if w.place, w.rec, err = t.own(r, w.rec.Base); err != nil {
+			return err
+		}
+		return t.putCached(w.rec.First, cachedRec{Place: w.place, Used: time.Now().UnixNano()})
 	}
 	w.place, w.rec, err = t.newPlace(w.rec, len(w.table.Entries))
 	r.Places = append(r.Places, w.place)
@@ -304,6 +310,10 @@ func (w *diskWriter) bringOver(ctx context.Context) error {
 			here = append(here, missing[i])
 		}
 	}
+	if w.borrow {
+		w.lend(here)
+		return nil
+	}
 	return w.each(ctx, here, func(piece int, buf []byte) error {
 		block, err := w.d.ReadPiece(ctx, w.table.Pieces[piece].Key, buf)
 		if err != nil {
@@ -353,7 +363,7 @@ func (w *diskWriter) findKept() error {
 		if !errors.Is(err, os.ErrNotExist) {
 			return diskErr("open", w.d.keptPath(w.rec.Base), err)
 		}
-		if err := w.d.dropPlace(w.place); err != nil {
+		if _, err := w.d.forgetPlace(w.table.Root, w.place, true); err != nil {
 			return err
 		}
 		w.place = 0

@@ -39,6 +39,9 @@ type Disk struct {
 	locs  *locations
 	layer fileLayer
 
+	cached   *cached
+	evicting sync.Mutex // held by Evict
+
 	mu     sync.Mutex
 	active map[string]*diskWriter // by rootKey; nil while it is being made
 	closed bool
@@ -65,10 +68,10 @@ func Open(dir string, cfg Config) (*Disk, error) {
 	}
 	d := &Disk{
 		dir: dir, cfg: cfg, db: db,
-		files: newHandles(cfg.OpenFiles), locs: newLocations(),
+		files: newHandles(cfg.OpenFiles), locs: newLocations(), cached: newCached(),
 		layer: osLayer{}, active: map[string]*diskWriter{},
 	}
-	if err := d.sweep(); err != nil {
+	if err := errors.Join(d.sweep(), d.loadCached()); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return d, nil
@@ -93,6 +96,7 @@ func (d *Disk) Close() error {
 	for _, w := range ws {
 		errs = append(errs, w.Close())
 	}
+	errs = append(errs, d.saveUsed())
 	d.files.close()
 	return errors.Join(append(errs, d.db.Close())...)
 }
@@ -111,12 +115,17 @@ func (d *Disk) update(fn func(tx) error) error {
 // Roots returns every root, in order of Added.
 func (d *Disk) Roots() ([]Root, error) {
 	var recs []rootRec
+	pins := map[string]bool{}
 	err := d.view(func(t tx) error {
-		return t.in(rootsBucket).ForEach(func(_, v []byte) error {
+		err := t.in(pinsBucket).ForEach(func(k, _ []byte) error {
+			pins[string(k)] = true
+			return nil
+		})
+		return errors.Join(err, t.in(rootsBucket).ForEach(func(_, v []byte) error {
 			r, err := decodeRoot(v)
 			recs = append(recs, r)
 			return err
-		})
+		}))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list roots: %w", err)
@@ -124,7 +133,7 @@ func (d *Disk) Roots() ([]Root, error) {
 	slices.SortFunc(recs, func(a, b rootRec) int { return cmp.Or(cmp.Compare(a.Added, b.Added), cmp.Compare(a.Seq, b.Seq)) })
 	roots := make([]Root, len(recs))
 	for i, r := range recs {
-		roots[i] = r.root()
+		roots[i] = d.rootOf(r, len(pins) > 0 && pins[string(rootKey(r.CID))])
 	}
 	return roots, nil
 }
@@ -132,14 +141,23 @@ func (d *Disk) Roots() ([]Root, error) {
 // Root returns one root, or ErrNotFound.
 func (d *Disk) Root(c cid.Cid) (Root, error) {
 	var rec rootRec
+	pinned := false
 	err := d.view(func(t tx) (err error) {
 		rec, err = t.root(rootKey(c))
+		pinned = t.pinned(rootKey(c))
 		return err
 	})
 	if err != nil {
 		return Root{}, fmt.Errorf("root %v: %w", c, err)
 	}
-	return rec.root(), nil
+	return d.rootOf(rec, pinned), nil
+}
+
+// rootOf is a record with what is not in it.
+func (d *Disk) rootOf(rec rootRec, pinned bool) Root {
+	r := rec.root()
+	r.Pinned, r.Cached = pinned, d.cached.only(rec.Places)
+	return r
 }
 
 // Block returns an interior block of a held tree, or ErrNotFound. A small file

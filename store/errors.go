@@ -17,6 +17,9 @@ var (
 	ErrLocked  = errors.New("directory is in use by another node")
 	ErrUnsafe  = errors.New("name would leave the target or cannot be stored")
 	ErrBusy    = errors.New("root is being fetched already")
+	// ErrPinned says that a root is to be kept whatever comes.
+	ErrPinned    = errors.New("it is pinned: unpin it first")
+	ErrNotPinned = errors.New("it is not pinned")
 	// ErrDamaged says that the index holds a record that cannot be read.
 	ErrDamaged = errors.New("index is damaged: move index.db away and add the content again")
 	// ErrLimit says that a value given to Put passes a limit.

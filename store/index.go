@@ -29,6 +29,8 @@ var (
 	leavesBucket = []byte("leaves") // Key file -> location
 	doomedBucket = []byte("doomed") // name under DIR/pieces that belongs to no root -> nothing
 	valuesBucket = []byte("values") // bucket -> key -> value, see Get and Put
+	cachedBucket = []byte("cached") // file -> cachedRec, of files of pieces that may be evicted
+	pinsBucket   = []byte("pins")   // rootKey -> nothing
 )
 
 const indexVersion = "1"
@@ -58,7 +60,7 @@ func prepare(btx *bbolt.Tx) error {
 		if v := meta.Get([]byte("version")); string(v) != indexVersion {
 			return fmt.Errorf("its format is %q and this shoal knows %q: use the shoal that made it", v, indexVersion)
 		}
-		return nil
+		return added(btx)
 	}
 	for _, name := range [][]byte{
 		metaBucket, rootsBucket, treesBucket, blocksBucket, placesBucket, basesBucket,
@@ -68,7 +70,18 @@ func prepare(btx *bbolt.Tx) error {
 			return err
 		}
 	}
-	return btx.Bucket(metaBucket).Put([]byte("version"), []byte(indexVersion))
+	return errors.Join(added(btx), btx.Bucket(metaBucket).Put([]byte("version"), []byte(indexVersion)))
+}
+
+// added makes the buckets that came after the first release of the format. A
+// shoal that does not know them finds all else as before.
+func added(btx *bbolt.Tx) error {
+	for _, name := range [][]byte{cachedBucket, pinsBucket} {
+		if _, err := btx.CreateBucketIfNotExists(name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // tx is a transaction on the index, with its buckets as Go values.

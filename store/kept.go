@@ -113,7 +113,8 @@ func (t tx) own(r *rootRec, name string) (uint64, placeRec, error) {
 func (d *Disk) addKept(root Root, s *scan, k *keptFile) (Root, error) {
 	root.Path = ""
 	if have, err := d.Root(root.CID); err == nil && have.State == Complete && have.Path == "" {
-		return have, nil
+		have.Cached = false
+		return have, d.adopt(root.CID)
 	}
 	if err := k.durable(); err != nil {
 		return Root{}, err
@@ -146,4 +147,11 @@ func (d *Disk) addKept(root Root, s *scan, k *keptFile) (Root, error) {
 	k.owned = err == nil
 	d.locs.purge()
 	return root, err
+}
+
+// unused tells whether no piece was ever put in the file.
+func (k *keptFile) unused() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.end == 0 && len(k.placed) == 0
 }

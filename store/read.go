@@ -101,6 +101,7 @@ func (d *Disk) readAt(at *located, buf []byte) ([]byte, error) {
 		return nil, err
 	}
 	defer d.files.release(h)
+	d.cached.touch(at.file)
 	size := at.loc.size()
 	buf = slices.Grow(buf[:0], size)[:size]
 	n := copy(buf, at.loc.Prefix)

@@ -49,6 +49,16 @@ func (w *diskWriter) maybe(t *target, piece int) bool {
 	return w.resumed && w.table.Pieces[piece].Payload > 0 && t.written(piece)
 }
 
+// lend records that pieces are here under other roots.
+func (w *diskWriter) lend(pieces []int) {
+	for _, piece := range pieces {
+		w.mark(piece)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.borrowed += len(pieces)
+}
+
 // mark records that a claimed piece is here.
 func (w *diskWriter) mark(piece int) {
 	w.mu.Lock()
@@ -100,8 +110,10 @@ func (w *diskWriter) resumeKept(ctx context.Context, k *keptOutput, claims map[i
 	}
 	return w.each(ctx, look, func(piece int, buf []byte) error {
 		at := claims[piece]
-		if _, err := w.d.readAt(&at, buf); err != nil {
-			return w.d.withdraw(at)
+		if !w.borrow {
+			if _, err := w.d.readAt(&at, buf); err != nil {
+				return w.d.withdraw(at)
+			}
 		}
 		k.mu.Lock()
 		k.placed[at.key] = at.loc

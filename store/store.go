@@ -42,6 +42,8 @@ type Root struct {
 	Have   int    // pieces here
 	State  State
 	Added  time.Time
+	Pinned bool // Evict and Unshare leave it alone; of a Disk only
+	Cached bool // all that is here may be evicted unless it is pinned; of a Disk only
 }
 
 // Store holds roots, the interior blocks of their trees and their pieces. Its
@@ -90,8 +92,13 @@ type AddOptions struct {
 
 // CreateOptions tell where a fetched root goes.
 type CreateOptions struct {
-	Path string // absolute target; "" keeps the pieces in the store's directory
+	Path string // absolute target; "" keeps the pieces in the store's directory, until they are evicted
 	Name string // shown in status; base of Path if empty
+	// Borrow is for readers, and for a Path of "": what is here under other roots
+	// is read there and not copied, and Have is what the index says, since
+	// ReadPiece hashes. Such a Writer is closed and not finished; it leaves
+	// nothing when nothing was written.
+	Borrow bool
 }
 
 // Writer writes one root. Write may be called from many goroutines with

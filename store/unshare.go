@@ -3,7 +3,9 @@ package store
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/ipfs/go-cid"
 	"github.com/shoal-p2p/shoal/merkle"
@@ -12,18 +14,21 @@ import (
 // Unshare forgets a root: its places, its leaves there and the interior blocks
 // that no other root has. Only what stands in the store's own directory is
 // deleted; an unfinished download stays under its temporary name. It returns
-// ErrNotFound, and ErrBusy while the root is being written.
+// ErrNotFound, ErrBusy while the root is being written, and ErrPinned.
 func (d *Disk) Unshare(c cid.Cid) error {
 	key := rootKey(c)
 	if err := d.enter(key); err != nil {
 		return fmt.Errorf("unshare %v: %w", c, err)
 	}
 	defer d.leave(key)
-	if _, err := d.Root(c); err != nil {
+	if r, err := d.Root(c); err != nil {
 		return fmt.Errorf("unshare: %w", err)
+	} else if r.Pinned {
+		return fmt.Errorf("unshare %v: %w", c, ErrPinned)
 	}
 	keys := d.keysOf(c)
 	var gone []placeRec
+	var ns []uint64
 	err := d.update(func(t tx) error {
 		r, err := t.root(key)
 		if err != nil {
@@ -34,62 +39,28 @@ func (d *Disk) Unshare(c cid.Cid) error {
 			if err != nil {
 				return err
 			}
-			if err := t.dropPlace(n, p, keys); err != nil {
+			if _, err := t.dropPlace(n, p, keys); err != nil {
 				return err
 			}
 			gone = append(gone, p)
 		}
-		if err := t.dropTree(key); err != nil {
-			return err
-		}
-		return t.in(rootsBucket).Delete(key)
+		ns = r.Places
+		return t.dropRoot(key)
 	})
 	if err != nil {
 		return err
 	}
-	return d.clear(gone)
-}
-
-// dropPlace forgets one place of a root that is being written.
-func (d *Disk) dropPlace(n uint64) error {
-	var p placeRec
-	err := d.update(func(t tx) error {
-		var err error
-		if p, err = t.place(n); err != nil {
-			return err
-		}
-		r, err := t.root(p.Root)
-		if err != nil {
-			return err
-		}
-		places := r.Places[:0]
-		for _, o := range r.Places {
-			if o != n {
-				places = append(places, o)
-			}
-		}
-		r.Places = places
-		if len(places) == 0 {
-			r.Have = 0
-		}
-		if err := t.dropPlace(n, p, nil); err != nil {
-			return err
-		}
-		return t.putRoot(p.Root, r)
-	})
-	if err != nil {
-		return err
-	}
-	return d.clear([]placeRec{p})
+	return d.clear(ns, gone)
 }
 
 // clear closes and deletes what dropped places leave behind.
-func (d *Disk) clear(gone []placeRec) error {
+func (d *Disk) clear(ns []uint64, gone []placeRec) error {
 	d.locs.purge()
 	var names []string
-	for _, p := range gone {
+	for i, p := range gone {
 		d.files.dropRange(p.First, p.Count)
 		if p.Kind == kept {
+			d.cached.remove(p.First, ns[i])
 			names = append(names, p.Base)
 		}
 	}
@@ -115,12 +86,18 @@ func (d *Disk) keysOf(c cid.Cid) []merkle.Key {
 	return keys
 }
 
-// dropPlace removes the records of a place and of its files. keys are the
-// leaves that can stand there; nil searches the whole index.
-func (t tx) dropPlace(n uint64, p placeRec, keys []merkle.Key) error {
-	if err := t.dropLeaves(p, keys); err != nil {
-		return err
+// dropPlace removes the records of a place and of its files, and returns the
+// leaves that stood there. keys are those that can; nil searches the whole index.
+func (t tx) dropPlace(n uint64, p placeRec, keys []merkle.Key) ([]merkle.Key, error) {
+	lost, err := t.dropLeaves(p, keys)
+	if err != nil {
+		return nil, err
 	}
+	return lost, t.dropFiles(n, p)
+}
+
+// dropFiles removes the records of a place and of its files.
+func (t tx) dropFiles(n uint64, p placeRec) error {
 	var files []uint64
 	if err := t.eachFile(p, func(n uint64, _ fileRec) error {
 		files = append(files, n)
@@ -134,7 +111,8 @@ func (t tx) dropPlace(n uint64, p placeRec, keys []merkle.Key) error {
 		}
 	}
 	if p.Kind == kept {
-		if err := t.in(doomedBucket).Put([]byte(p.Base), nil); err != nil {
+		err := errors.Join(t.in(doomedBucket).Put([]byte(p.Base), nil), t.in(cachedBucket).Delete(num(p.First)))
+		if err != nil {
 			return err
 		}
 	} else if err := t.in(basesBucket).Delete(baseKey(p, n)); err != nil {
@@ -143,7 +121,7 @@ func (t tx) dropPlace(n uint64, p placeRec, keys []merkle.Key) error {
 	return t.in(placesBucket).Delete(num(n))
 }
 
-func (t tx) dropLeaves(p placeRec, keys []merkle.Key) error {
+func (t tx) dropLeaves(p placeRec, keys []merkle.Key) (lost []merkle.Key, err error) {
 	leaves := t.in(leavesBucket)
 	c := leaves.Cursor()
 	var drop [][]byte
@@ -170,10 +148,11 @@ func (t tx) dropLeaves(p placeRec, keys []merkle.Key) error {
 	}
 	for _, k := range drop {
 		if err := leaves.Delete(k); err != nil {
-			return err
+			return nil, err
 		}
+		lost = append(lost, merkle.Key(k))
 	}
-	return nil
+	return slices.CompactFunc(lost, func(a, b merkle.Key) bool { return a == b }), nil
 }
 
 // dropTree gives up a root's interior blocks.

@@ -41,17 +41,19 @@ type diskWriter struct {
 
 	// resumed: place was found and not made
 	resumed bool
+	borrow  bool // see CreateOptions
 
 	// turn is held by Sync, Finish and Close.
 	turn     sync.Mutex
 	finished bool
 	closed   bool
 
-	mu      sync.Mutex
-	written []bool
-	left    int // pieces not written
-	pending []located
-	dirty   map[uint64]struct{} // files written to since the last Sync
+	mu       sync.Mutex
+	written  []bool
+	left     int // pieces not written
+	borrowed int // of those written: stand under other roots
+	pending  []located
+	dirty    map[uint64]struct{} // files written to since the last Sync
 }
 
 // Have tells which pieces were here at the start.
@@ -69,7 +71,9 @@ func (w *diskWriter) Write(piece int, block []byte) error {
 	if closed {
 		return fmt.Errorf("write piece %d: the writer is closed", piece)
 	}
-	if here {
+	if key := w.table.Pieces[piece].Key; here && w.borrow && !w.d.Have([]merkle.Key{key})[0] {
+		w.returned(key) // the other root was forgotten, or its file changed
+	} else if here {
 		return nil
 	}
 	ls, err := w.out.put(piece, block)
@@ -176,7 +180,30 @@ func (w *diskWriter) claim(t tx, claims []located) error {
 	if err := t.putLeaves(claims); err != nil {
 		return err
 	}
+	if w.rec.Kind == kept {
+		if err := t.growCached(w.rec.First, payload(claims)); err != nil {
+			return err
+		}
+		if w.borrow && r.State == Fetching && r.Have == r.Pieces && w.owned() {
+			r.State = Complete
+		}
+	}
 	return t.putRoot(w.key, r)
+}
+
+// payload is how many bytes leaves take.
+func payload(ls []located) (bytes int64) {
+	for _, l := range ls {
+		bytes += int64(l.loc.Payload)
+	}
+	return bytes
+}
+
+// owned tells whether all pieces are written and none is another root's.
+func (w *diskWriter) owned() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.left+w.borrowed == 0
 }
 
 // rel is the path of a file below the place.
@@ -201,7 +228,7 @@ func (w *diskWriter) Finish(ctx context.Context) (string, error) {
 		return "", err
 	}
 	w.mu.Lock()
-	left := w.left
+	left := w.left + w.borrowed
 	w.mu.Unlock()
 	if left > 0 {
 		return "", fmt.Errorf("finish %v: %d of %d pieces are not here: %w", w.table.Root, left, len(w.table.Pieces), ErrNotFound)
@@ -249,6 +276,11 @@ func (w *diskWriter) complete(t tx, claims []located, states map[uint64]state) e
 	if err := t.putLeaves(claims); err != nil {
 		return err
 	}
+	if w.rec.Kind == kept {
+		if err := t.growCached(w.rec.First, payload(claims)); err != nil {
+			return err
+		}
+	}
 	now := time.Now().UnixNano()
 	for i := range w.table.Entries {
 		file := w.rec.First + uint64(i)
@@ -285,6 +317,10 @@ func (w *diskWriter) Close() error {
 	err := w.flush()
 	w.closed = true
 	claims, _ := w.take()
+	if k, ok := w.out.(*keptOutput); ok && w.borrow && k.unused() && err == nil {
+		k.close()
+		_, err = w.d.forgetPlace(w.table.Root, w.place, false)
+	}
 	w.release(claims)
 	return err
 }
@@ -299,6 +335,14 @@ func (w *diskWriter) release(claims []located) {
 	w.d.locs.dropLive(claims)
 	w.d.locs.purge()
 	w.out.close()
+}
+
+// returned takes back that a piece is here under another root.
+func (w *diskWriter) returned(key merkle.Key) {
+	w.lost(key)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.borrowed--
 }
 
 // lost takes back that a piece is written, because it no longer reads back.
