@@ -10,20 +10,20 @@
 #   --size MIB    size of the file in MiB, 1024
 #   --smoke       64 MiB, one run: shows that every line can still be measured
 #   --json        an array instead of a table
-#   --only REGEX  the lines whose name matches
+#   --only REGEX  the lines whose name in the list below matches, such as tree
 #   --work DIR    where files and homes go, so which disk is measured; $TMPDIR or /tmp
 #   --shoal FILE  measure this binary instead of building one
 #
 # It exits 1 when a line could not be measured. A line that needs what this
 # machine lacks is skipped, and says so; a missed target is "no" under ok.
 #
-# A line is a function line_NAME below: it calls `row`, or returns 1 with the
-# reason in why, or calls `skip`. Add its name to lines.
+# The lines are in scripts/lines.sh.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 . scripts/lib.sh
+. scripts/lines.sh
 
-lines=(get add origin serve idle first)
+lines=(get add origin serve idle first tree large peers mdns)
 runs=5 size=1024 json=false only=. work=${TMPDIR:-/tmp} shoal=
 
 usage() { sed -n '/^#   scripts/,/^#   --shoal/s/^# \{0,3\}//p' scripts/bench.sh; }
@@ -88,168 +88,6 @@ quietly() {
 	return 1
 }
 
-# https_tools NAME: true when nginx, curl and openssl are there; else the line is skipped.
-https_tools() {
-	want nginx nginx && want curl curl ca-certificates && want openssl openssl && return
-	skip "$1" "it needs nginx, curl and openssl; install them or run as root"
-	return 1
-}
-
-# calm: nothing of the run before is left to be written while the next is timed.
-calm() {
-	rm -rf "$tmp/client" "$tmp/got"
-	sync
-}
-
-# same: what was fetched is the file.
-same() {
-	cmp -s "$tmp/got" "$file" && return
-	why="$1 fetched something else"
-	return 1
-}
-
-run_curl() {
-	calm
-	quietly timed curl -q -sS -f --noproxy '*' --cacert "$cert" -o "$tmp/got" "$https/file.bin" && same curl
-}
-
-# run_get FLAG...: fetch the file with shoal from a fresh home.
-run_get() {
-	calm
-	SSL_CERT_FILE=${cert:-} quietly timed "$shoal" --dir "$tmp/client" get "$cid" -o "$tmp/got" \
-		--listen /ip4/127.0.0.1/tcp/0 --mdns off --portmap off "$@" && same shoal
-}
-
-# start_seed: a node that holds the file and may upload as fast as it can.
-start_seed() {
-	rm -rf "$tmp/seed"
-	quietly "$shoal" --dir "$tmp/seed" add "$file" && start_node "$tmp/seed" --upload unlimited
-}
-
-line_get() {
-	local name="get over loopback, curl over HTTPS" a=() b=() i
-	https_tools "$name" || return 0
-	serve_https "$tmp/www" "$tmp/nginx" && start_seed || return
-	for ((i = 0; i < runs; i++)); do
-		run_get --peer "$node_addr" || return
-		a+=("$elapsed")
-		run_curl || return
-		b+=("$elapsed")
-	done
-	stop "$node_pid"
-	row "$name" s "${a[*]}" "${b[*]}" 1.6 1.2
-}
-
-line_add() {
-	local a=() b=() i
-	for ((i = 0; i < runs; i++)); do
-		calm
-		quietly timed "$shoal" --dir "$tmp/client" add "$file" || return
-		a+=("$elapsed")
-		quietly timed sha256sum "$file" || return
-		b+=("$elapsed")
-	done
-	row "add, sha256sum" s "${a[*]}" "${b[*]}" 0.8 0.6
-}
-
-line_origin() {
-	local name="get --origin without peers, curl" a=() b=() i
-	https_tools "$name" || return 0
-	serve_https "$tmp/www" "$tmp/nginx" || return
-	quietly "$shoal" --dir "$tmp/tree" add --tree "$tmp/www/file.bin.shoal" "$file" || return
-	for ((i = 0; i < runs; i++)); do
-		run_get --origin "$https/file.bin" || return
-		a+=("$elapsed")
-		run_curl || return
-		b+=("$elapsed")
-	done
-	row "$name" s "${a[*]}" "${b[*]}" 1.1
-}
-
-# need_swarm: the swarm is up; it is started once, and what failed then fails again.
-need_swarm() {
-	if [ -z "$swarm_state" ]; then
-		swarm_state=up
-		start_swarm || swarm_state=$why
-	fi
-	why=$swarm_state
-	[ "$swarm_state" = up ]
-}
-swarm=() swarm_state= bootstrap=
-
-# start_swarm: 20 nodes that know one of them, the last holding the file.
-start_swarm() {
-	local i
-	quietly "$shoal" --dir "$tmp/swarm19" add "$file" || return
-	for ((i = 0; i < 20; i++)); do
-		start_node "$tmp/swarm$i" --upload unlimited ${bootstrap:+--bootstrap "$bootstrap"} || return
-		bootstrap=${bootstrap:-$node_addr}
-		swarm+=("$node_pid")
-	done
-}
-
-# found_by_swarm: another node of the swarm finds the holder.
-found_by_swarm() {
-	local i
-	for ((i = 0; i < 60; i++)); do
-		quietly timeout 20 "$shoal" --dir "$tmp/swarm7" find "$cid" && [ -s "$tmp/stdout" ] && return
-		sleep 1
-	done
-	why="none of 20 nodes found the holder within a minute: $(tail -n 1 "$tmp/stderr")"
-	return 1
-}
-
-line_idle() {
-	local pid a=()
-	need_swarm || return
-	sleep 5 # what starting needed is returned, or is not
-	for pid in "${swarm[@]}"; do
-		a+=("$(memory "$pid" VmRSS)")
-	done
-	row "memory of an idle node, worst of 20, limit" MB "$(printf '%s\n' "${a[@]}" | sort -n | tail -n 1)" 64 1
-}
-
-line_first() {
-	local a=() i
-	need_swarm && found_by_swarm || return
-	for ((i = 0; i < runs; i++)); do
-		calm
-		quietly timed "$shoal" --dir "$tmp/client" cat --range 0-1 "$cid" --bootstrap "$bootstrap" \
-			--listen /ip4/127.0.0.1/tcp/0 --mdns off --portmap off || return
-		a+=("$elapsed")
-		if ! [ -s "$tmp/stdout" ] || ! cmp -s "$tmp/stdout" <(head -c "$(stat -c %s "$tmp/stdout")" "$file"); then
-			why="cat --range 0-1 printed something else"
-			return 1
-		fi
-	done
-	row "first byte by a DHT of 20 and one bootstrap peer, limit" s "${a[*]}" 1 1
-}
-
-line_serve() {
-	local a=() i pid peak now
-	start_seed || return
-	for ((i = 0; i < runs; i++)); do
-		calm
-		"$shoal" --dir "$tmp/client" get "$cid" -o "$tmp/got" --peer "$node_addr" \
-			--listen /ip4/127.0.0.1/tcp/0 --mdns off --portmap off </dev/null >"$tmp/stdout" 2>"$tmp/stderr" &
-		pid=$! peak=0
-		pids[$pid]=1
-		while now=$(memory "$pid" VmHWM) && [ -n "$now" ]; do # VmHWM only grows, so the last look is the peak
-			peak=$now
-			sleep 0.02
-		done
-		if ! reap "$pid"; then
-			why="get failed: $(tail -n 1 "$tmp/stderr")"
-			return 1
-		fi
-		same shoal || return
-		a+=("$peak")
-	done
-	row "peak memory of fetching, limit" MB "${a[*]}" 200 1
-	row "peak memory of serving, limit" MB "$(memory "$node_pid" VmHWM)" 200 1
-	stop "$node_pid"
-}
-
 # text VALUE: VALUE as a JSON string.
 text() {
 	local s=${1//\\/\\\\}
@@ -277,7 +115,7 @@ print_table() {
 }
 
 tmp=$(mktemp -d "$work/shoal-bench.XXXXXX") || exit
-trap 'stop_all; rm -rf "$tmp"' EXIT
+trap 'stop_all; drop_netns; rm -rf "$tmp"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 

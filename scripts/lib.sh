@@ -83,8 +83,32 @@ memory() {
 	awk -v field="$2:" '$1 == field { printf "%.1f\n", $2 * 1024 / 1e6 }' "/proc/$1/status" 2>/dev/null
 }
 
+# Network namespaces that a script made are removed by drop_netns.
+netns=()
+
+# add_netns NAME: a network namespace of our own, its loopback up.
+add_netns() {
+	ip netns add "$1" 2>/dev/null || return
+	netns+=("$1")
+	ip -n "$1" link set lo up
+}
+
+# cable NAMESPACE INTERFACE IP: give an end of a cable its address and take it up.
+cable() { ip -n "$1" addr add "$3/24" dev "$2" && ip -n "$1" link set "$2" up; }
+
+# drop_netns: remove the namespaces, and with them what is in them.
+drop_netns() {
+	local ns
+	for ns in "${netns[@]}"; do
+		ip netns del "$ns"
+	done
+	netns=()
+}
+
 # start_node DIR [FLAG...]: start a quiet node on loopback with the home DIR and
-# wait until it is ready. Its process is left in node_pid, its address in node_addr.
+# wait until it is ready. Its process is left in node_pid, its address in
+# node_addr. The words of the array within come before the command.
+within=()
 start_node() {
 	local dir=$1 i quiet=(--mdns off --portmap off)
 	shift
@@ -92,7 +116,7 @@ start_node() {
 	rm -f "$dir.out" "$dir.err" # what an earlier node with this home said is not about this one
 	# A node without an HTTP port has no flag to switch it off.
 	[[ $(timeout 10 "$shoal" node --help 2>&1) == *--http* ]] && quiet+=(--http off)
-	"$shoal" --dir "$dir" node --listen /ip4/127.0.0.1/tcp/0 "${quiet[@]}" "$@" \
+	"${within[@]}" "$shoal" --dir "$dir" node --listen /ip4/127.0.0.1/tcp/0 "${quiet[@]}" "$@" \
 		</dev/null >"$dir.out" 2>"$dir.err" &
 	node_pid=$!
 	pids[$node_pid]=1
@@ -110,20 +134,24 @@ start_node() {
 	return 1
 }
 
+# self_signed DIR: a throw-away certificate for 127.0.0.1, left in cert, its key beside it.
+self_signed() {
+	mkdir -p "$1"
+	cert=$1/cert.pem
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \
+		-keyout "$1/key.pem" -out "$cert" -subj /CN=127.0.0.1 \
+		-addext subjectAltName=IP:127.0.0.1 2>"$1/openssl.err" && return
+	why="openssl made no certificate: $(tail -n 1 "$1/openssl.err")"
+	return 1
+}
+
 # serve_https ROOT DIR: serve the files of ROOT with nginx over TLS 1.3 on
 # loopback. Configuration, logs and a throw-away certificate stay in DIR. The
 # address is left in https, the certificate in cert. Started once.
 serve_https() {
 	local root=$1 dir=$2 i try port pid
 	[ -n "${https:-}" ] && return
-	mkdir -p "$dir"
-	cert=$dir/cert.pem
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \
-		-keyout "$dir/key.pem" -out "$cert" -subj /CN=127.0.0.1 \
-		-addext subjectAltName=IP:127.0.0.1 2>"$dir/openssl.err" || {
-		why="openssl made no certificate: $(tail -n 1 "$dir/openssl.err")"
-		return 1
-	}
+	self_signed "$dir" || return
 	for ((try = 0; try < 10; try++)); do
 		port=$((20000 + RANDOM % 10000))
 		nginx_conf "$root" "$dir" "$port" >"$dir/nginx.conf"
