@@ -14,7 +14,7 @@ import (
 )
 
 // Create opens root for writing, new or resumed, and brings over the pieces
-// that are here under other roots.
+// that are here under other roots or in files that the user names.
 func (d *Disk) Create(ctx context.Context, table *merkle.Table, tree []merkle.Block, opt CreateOptions) (Writer, error) {
 	if err := hostRules.check(table.Entries); err != nil {
 		return nil, fmt.Errorf("create %v: %w", table.Root, err)
@@ -34,7 +34,7 @@ func (d *Disk) Create(ctx context.Context, table *merkle.Table, tree []merkle.Bl
 	d.mu.Lock()
 	d.active[string(key)] = w
 	d.mu.Unlock()
-	if err := w.fill(ctx); err != nil {
+	if err := w.fill(ctx, opt.Using); err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
 	return w, nil
@@ -225,7 +225,7 @@ func (w *diskWriter) newPlace(t tx, r *rootRec) error {
 }
 
 // fill writes what needs no peer and finds what is here.
-func (w *diskWriter) fill(ctx context.Context) error {
+func (w *diskWriter) fill(ctx context.Context, using []string) error {
 	if t, ok := w.out.(*target); ok {
 		wrote, err := t.prepare()
 		if err != nil {
@@ -252,6 +252,9 @@ func (w *diskWriter) fill(ctx context.Context) error {
 		}
 	}
 	if err := w.bringOver(ctx); err != nil {
+		return err
+	}
+	if err := w.use(ctx, using); err != nil {
 		return err
 	}
 	w.start = append([]bool(nil), w.written...)

@@ -14,7 +14,7 @@ import (
 
 // Create opens root for writing. Its pieces are held as they are written; the
 // target is written by Finish.
-func (m *Mem) Create(_ context.Context, table *merkle.Table, tree []merkle.Block, opt CreateOptions) (Writer, error) {
+func (m *Mem) Create(ctx context.Context, table *merkle.Table, tree []merkle.Block, opt CreateOptions) (Writer, error) {
 	if err := hostRules.check(table.Entries); err != nil {
 		return nil, fmt.Errorf("create %v: %w", table.Root, err)
 	}
@@ -26,6 +26,23 @@ func (m *Mem) Create(_ context.Context, table *merkle.Table, tree []merkle.Block
 			return nil, err
 		}
 	}
+	w, err := m.newWriter(table, tree, opt)
+	if err != nil {
+		return nil, fmt.Errorf("create %v: %w", table.Root, err)
+	}
+	if err := w.use(ctx, opt.Using); err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range table.Pieces {
+		w.start = append(w.start, w.r.have[p.Key])
+	}
+	return w, nil
+}
+
+// newWriter takes a root for writing, with the pieces that are here.
+func (m *Mem) newWriter(table *merkle.Table, tree []merkle.Block, opt CreateOptions) (*memWriter, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := m.begin(Root{
@@ -33,7 +50,7 @@ func (m *Mem) Create(_ context.Context, table *merkle.Table, tree []merkle.Block
 		Size: table.Size, Pieces: len(table.Pieces), Added: time.Now(),
 	}, tree)
 	if r.busy {
-		return nil, fmt.Errorf("create %v: %w", table.Root, ErrBusy)
+		return nil, ErrBusy
 	}
 	r.busy = true
 	w := &memWriter{m: m, r: r, table: table, path: clean(opt.Path)}
@@ -43,9 +60,25 @@ func (m *Mem) Create(_ context.Context, table *merkle.Table, tree []merkle.Block
 		} else if b := table.Loaded(i); b != nil {
 			m.hold(r, p.Key, b)
 		}
-		w.start = append(w.start, r.have[p.Key])
 	}
 	return w, nil
+}
+
+// use holds the pieces that are in files named by the user.
+func (w *memWriter) use(ctx context.Context, paths []string) error {
+	if len(paths) == 0 {
+		return nil
+	}
+	var missing []int
+	for i, p := range w.table.Pieces {
+		if !w.r.have[p.Key] { // nobody else writes yet
+			missing = append(missing, i)
+		}
+	}
+	q := newQuarry(w.table, missing)
+	q.layer, q.write = osLayer{}, w.Write
+	q.left = func() bool { return true }
+	return q.search(ctx, paths, hashers(), func(string) knownFile { return knowsNothing })
 }
 
 // nameOf is what status shows of a root that is fetched.

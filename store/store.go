@@ -99,6 +99,11 @@ type CreateOptions struct {
 	// ReadPiece hashes. Such a Writer is closed and not finished; it leaves
 	// nothing when nothing was written.
 	Borrow bool
+
+	// Using are files and directories, of any version of the content or of
+	// something like it, where missing pieces are looked for before Create
+	// returns. They are read, never changed.
+	Using []string
 }
 
 // Writer writes one root. Write may be called from many goroutines with

@@ -32,6 +32,8 @@ func Test(t *testing.T, open func(t *testing.T) store.Store) {
 		{"FetchShapes", fetchShapes},
 		{"Resume", resume},
 		{"BringOver", bringOver},
+		{"Using", using},
+		{"UsingPlaces", usingPlaces},
 		{"Exists", exists},
 		{"Busy", busy},
 		{"Unsafe", unsafe},
