@@ -116,6 +116,9 @@ func (c *Client) Fetch(ctx context.Context, target merkle.Target, opt FetchOptio
 		}
 		opt.Output = out
 	}
+	if err := absolutePaths(&opt.Using); err != nil {
+		return nil, err
+	}
 	var result Result
 	if err := c.call(ctx, "fetch", apiRequest{Target: target, Fetch: opt}, &result, watcher(opt)); err != nil {
 		return nil, err

@@ -27,6 +27,9 @@ func (n *Node) Fetch(ctx context.Context, target merkle.Target, opt FetchOptions
 			return nil, fmt.Errorf("%s: %w", opt.Output, store.ErrExists)
 		}
 	}
+	if err := checkUsing(opt.Using); err != nil {
+		return nil, err
+	}
 	d, _, err := n.newDownload(ctx, target, opt, false)
 	if err != nil {
 		return nil, err

@@ -83,7 +83,7 @@ func (d *download) create(ctx context.Context) {
 	d.phase = creating
 	table, blocks := d.table, d.tree.Blocks()
 	d.task(ctx, func() exchange.Event {
-		w, err := d.n.store.Create(ctx, table, blocks, store.CreateOptions{Path: d.opt.Output, Name: d.name()})
+		w, err := d.n.store.Create(ctx, table, blocks, d.createOptions())
 		if err != nil {
 			return created{err: err}
 		}
@@ -96,7 +96,7 @@ func (d *download) onCreated(ctx context.Context, now time.Time, ev created) {
 		d.fail(ev.err)
 		return
 	}
-	d.writer = ev.writer
+	d.writer, d.useful = ev.writer, now // reading what is here takes as long as it takes
 	sizes := make([]int, len(d.table.Pieces))
 	for i, p := range d.table.Pieces {
 		sizes[i] = p.Size

@@ -88,6 +88,9 @@ func (d *download) name() string {
 // waiting says in words why nothing moves, and a code for it; "" while bytes come.
 func (d *download) waiting(now time.Time) (words, code string) {
 	idle := now.Sub(d.useful)
+	if d.phase == creating && idle >= sayWaiting && len(d.opt.Using) > 0 {
+		return "waiting: looking for pieces in " + count(len(d.opt.Using), "path") + " given with --using", "using"
+	}
 	if d.phase >= creating && d.phase != fetching || idle < sayWaiting {
 		return "", ""
 	}
@@ -189,7 +192,10 @@ func (t *tally) liarList() []string {
 
 // gaveUp is the error with which a download ends when nothing valid came in time.
 func (d *download) gaveUp(now time.Time) error {
-	if d.phase == finishing || d.phase == creating || (d.demand && len(d.wanting) == 0 && d.phase == fetching) {
+	if d.phase == creating && (d.opt.Deadline == 0 || now.Sub(d.started) < d.opt.Deadline) {
+		return nil
+	}
+	if d.phase == finishing || (d.demand && len(d.wanting) == 0 && d.phase == fetching) {
 		return nil
 	}
 	var why string
