@@ -30,7 +30,7 @@ func Options() []Option {
 		{"bootstrap", "MULTIADDR", true, "none", "join through this node, an address ending in /p2p/ID"},
 		{"mdns", "on|off", false, "on", "find nodes on the LAN"},
 		{"portmap", "on|off", false, "on", "ask the router for a port by UPnP or NAT-PMP"},
-		{"origin", "URL", true, "none", "an HTTP server that holds the content, or a trustless IPFS gateway"},
+		{"origin", "URL", true, "none", "an HTTP server with the content, or a trustless IPFS gateway"},
 		{"upload", "RATE", false, "10Mbit/s on WAN, LAN exempt", "such as 20Mbit/s (every path), off or unlimited"},
 		{"download", "RATE", false, "unlimited", "such as 20Mbit/s (every path), off or unlimited"},
 		{"lan", "CIDR", true, "the interfaces' own subnets", "addresses that count as LAN too"},

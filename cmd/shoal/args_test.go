@@ -115,7 +115,7 @@ func TestFlagsAndVerbsOfLater(t *testing.T) {
 	for _, line := range []string{
 		"gc", "pin x", "unpin x", "key show x", "publish x", "swarm create x", "invite", "join x", "members", "revoke x", "leave", "doctor",
 		"node --http off", "node --gateway-fetch on", "node --store-max 1GB", "node --cache", "node --create x", "node --join x",
-		"get --from x y", "get --unverified x", "get --using x", "get --update x",
+		"get --from x y", "get --unverified x", "get --update x",
 	} {
 		if _, _, err := reorder(strings.Fields(line), s); !isUsage(err) {
 			t.Errorf("shoal %s: %v", line, err)

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"os"
 
 	"github.com/shoal-p2p/shoal/merkle"
 	"github.com/shoal-p2p/shoal/node"
@@ -10,9 +12,10 @@ import (
 
 func getVerb(sh *shell) *cli.Command {
 	flags := []cli.Flag{
-		&cli.StringFlag{Name: "o", Usage: "`PATH`: of the result; it must not exist", DefaultText: "the content's name, else the CID"},
-		&cli.StringFlag{Name: "class", Usage: "`CLASS`: interactive (as fast as possible), background (waits for peers, yields) or economy (origin only for what nobody has)", DefaultText: "interactive"},
-		&cli.DurationFlag{Name: "origin-after", Usage: "`D`: leave peers so long before the origin is used", DefaultText: "as the class says"},
+		&cli.StringFlag{Name: "o", Usage: "`PATH`: the result, which must not exist", DefaultText: "the content's name, else CID"},
+		&cli.StringFlag{Name: "class", Usage: "`CLASS`: interactive (default), background (peers first), economy (origin last)"},
+		&cli.DurationFlag{Name: "origin-after", Usage: "`D`: leave peers so long before the origin", DefaultText: "as the class says"},
+		&cli.StringSliceFlag{Name: "using", Usage: "`PATH`: take pieces from here, such as an older version; only read, repeatable"},
 		&cli.BoolFlag{Name: "seed", Usage: "stay and serve when done"},
 	}
 	flags = append(flags, fetchFlags()...)
@@ -22,7 +25,7 @@ func getVerb(sh *shell) *cli.Command {
 counts. An interrupted get resumes when it is run again. Prints the final path.
 
 EXAMPLE: shoal get 'shoal:bafy...?peer=/ip4/192.0.2.7/tcp/7461/p2p/12D3KooW...' -o big.iso
-         shoal get bafy... --origin https://cdn.example.com/big.iso`,
+         shoal get bafy... -o v2 --using v1`,
 		Flags:  append(flags, optionFlags(rates...)...),
 		Action: func(c *cli.Context) error { return runGet(c, sh) },
 	}
@@ -42,6 +45,9 @@ func runGet(c *cli.Context, sh *shell) (err error) {
 		return err
 	}
 	if opt.Output, err = outputPath(target, c.String("o")); err != nil {
+		return err
+	}
+	if opt.Using, err = usingPaths(c.StringSlice("using")); err != nil {
 		return err
 	}
 	s, err := sh.look(c, cfg, target, opt)
@@ -105,4 +111,20 @@ func seed(ctx context.Context, sh *shell, s *session) error {
 	<-ctx.Done()
 	sh.say("stopping")
 	return nil
+}
+
+// usingPaths makes paths absolute and refuses those that are not there.
+func usingPaths(paths []string) ([]string, error) {
+	var out []string
+	for _, path := range paths {
+		abs, err := absolute(path)
+		if err == nil {
+			_, err = os.Stat(abs)
+		}
+		if err != nil {
+			return nil, &usageError{fmt.Errorf("--using: %w", err)}
+		}
+		out = append(out, abs)
+	}
+	return out, nil
 }

@@ -24,7 +24,7 @@ func fetchFlags() []cli.Flag {
 	flags = append(flags, optionFlag("origin"))
 	return append(flags,
 		&cli.StringSliceFlag{Name: "peer", Usage: "`MULTIADDR`: ask this peer directly, an address ending in /p2p/ID, repeatable"},
-		&cli.StringSliceFlag{Name: "origin-header", Usage: "`'K: V'`: sent to the origins named here only; @FILE or 'K: @FILE' reads it from a file, repeatable"},
+		&cli.StringSliceFlag{Name: "origin-header", Usage: "`'K: V'`: sent to the origins named here; @FILE or 'K: @FILE' reads it, repeatable"},
 		&cli.DurationFlag{Name: "timeout", Usage: "`D`: give up after so long without a useful byte", Value: 2 * time.Minute},
 		&cli.DurationFlag{Name: "deadline", Usage: "`D`: give up after so long in total", DefaultText: "none"},
 	)
