@@ -75,6 +75,7 @@ func (n *Node) exit(d *download) {
 	}
 	delete(n.views, d.target.Root.String())
 	n.mu.Unlock()
+	n.settle(d)
 	close(d.left)
 }
 

@@ -183,6 +183,25 @@ func (c *Client) Unshare(ctx context.Context, root string) error {
 	return c.call(ctx, "unshare", apiRequest{Root: root}, nil, ignoreEvents)
 }
 
+// Pin implements API.
+func (c *Client) Pin(ctx context.Context, target merkle.Target, opt FetchOptions) (Pinned, error) {
+	var pinned Pinned
+	err := c.call(ctx, "pin", apiRequest{Target: target, Fetch: opt}, &pinned, watcher(opt))
+	return pinned, err
+}
+
+// Unpin implements API.
+func (c *Client) Unpin(ctx context.Context, root string) error {
+	return c.call(ctx, "unpin", apiRequest{Root: root}, nil, ignoreEvents)
+}
+
+// Collect implements API.
+func (c *Client) Collect(ctx context.Context) (Collected, error) {
+	var all Collected
+	err := c.call(ctx, "gc", apiRequest{}, &all, ignoreEvents)
+	return all, err
+}
+
 // apiReader is told each event but the last. It must read ev.Data bytes of body.
 type apiReader func(ev *apiEvent, body io.Reader) error
 

@@ -115,6 +115,15 @@ func apiCalls(api API) map[string]apiCall {
 		"unshare": func(ctx context.Context, req apiRequest, _ *apiStream) (any, error) {
 			return nil, api.Unshare(ctx, req.Root)
 		},
+		"pin": func(ctx context.Context, req apiRequest, s *apiStream) (any, error) {
+			return api.Pin(ctx, req.Target, s.watch(req.Fetch))
+		},
+		"unpin": func(ctx context.Context, req apiRequest, _ *apiStream) (any, error) {
+			return nil, api.Unpin(ctx, req.Root)
+		},
+		"gc": func(ctx context.Context, _ apiRequest, _ *apiStream) (any, error) {
+			return api.Collect(ctx)
+		},
 	}
 }
 

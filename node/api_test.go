@@ -92,6 +92,17 @@ func (f *fakeAPI) Verify(ctx context.Context, root string, bad func(Bad)) error 
 	return f.outcome(ctx)
 }
 
+func (f *fakeAPI) Pin(ctx context.Context, target merkle.Target, opt FetchOptions) (Pinned, error) {
+	opt.Progress(Progress{Have: 1})
+	return Pinned{CID: target.Root.String(), Size: 5, Fetched: 4}, f.outcome(ctx)
+}
+
+func (f *fakeAPI) Unpin(ctx context.Context, _ string) error { return f.outcome(ctx) }
+
+func (f *fakeAPI) Collect(ctx context.Context) (Collected, error) {
+	return Collected{Freed: []Freed{{CID: helloRoot, Bytes: 7}}, Bytes: 7}, f.outcome(ctx)
+}
+
 func (f *fakeAPI) Unshare(ctx context.Context, _ string) error { return f.outcome(ctx) }
 func (f *fakeAPI) ID() string                                  { return "12D3KooWfake" }
 func (f *fakeAPI) Close() error                                { return nil }

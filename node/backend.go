@@ -21,6 +21,11 @@ type API interface {
 	// Verify re-hashes what is held of root ("" for everything) and calls bad for each piece that does not match.
 	Verify(ctx context.Context, root string, bad func(Bad)) error
 	Unshare(ctx context.Context, root string) error
+	// Pin keeps a root whatever comes; what is not here of it is fetched into the node's directory.
+	Pin(ctx context.Context, target merkle.Target, opt FetchOptions) (Pinned, error)
+	Unpin(ctx context.Context, root string) error
+	// Collect deletes all that is kept for readers alone.
+	Collect(ctx context.Context) (Collected, error)
 	ID() string
 	Close() error
 }

@@ -41,6 +41,9 @@ func checkOption(c *Config, o Option) error {
 		return err
 	case "lan":
 		return each(c.LAN, func(s string) error { _, err := netip.ParsePrefix(s); return err })
+	case "store-max":
+		_, err := ParseSize(c.StoreMax)
+		return err
 	case "announce":
 		if c.Announce != "" && c.Announce != "roots" {
 			return fmt.Errorf("%q is not there yet; say roots", c.Announce)

@@ -21,6 +21,7 @@ type Config struct {
 	Upload    string   `toml:"upload,omitempty"`    // rate as typed, see ParseRate; 10Mbit/s on WAN with the LAN exempt if empty
 	Download  string   `toml:"download,omitempty"`  // rate as typed; unlimited if empty
 	LAN       []string `toml:"lan,omitempty"`       // CIDRs that count as LAN beside the interfaces' own subnets
+	StoreMax  string   `toml:"store-max,omitempty"` // bytes kept for readers, as typed, see ParseSize; a tenth of the free disk and at most 50 GB if empty
 	Announce  string   `toml:"announce,omitempty"`  // "roots"; the default
 	Relay     bool     `toml:"relay,omitempty"`     // public and willing to relay
 	LogLevel  string   `toml:"log-level,omitempty"` // debug, info, warn, error; warn if empty
@@ -50,6 +51,8 @@ type FetchOptions struct {
 	OriginAfter time.Duration // how long peers get before the origin; class default if zero
 	Timeout     time.Duration // no useful byte for so long: give up; 2m if zero
 	Deadline    time.Duration // in total; none if zero
+
+	pin bool // keep what is fetched; of Node.Pin
 
 	// Progress, if not nil, is called from one goroutine, at most every 100 ms
 	// and on each change of Progress.Waiting; it must not block.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/shoal-p2p/shoal/merkle"
+	"github.com/shoal-p2p/shoal/store"
 )
 
 // Content reads one file of a root. Reads block until the bytes are verified;
@@ -146,12 +147,56 @@ func (c *Content) readAt(p []byte, off int64) (int, error) {
 	return copy(p, c.pay[off-span.Offset:]), nil
 }
 
+// lost says that a piece which was here cannot be read any more: the user's
+// file that held it has changed, or another root was evicted.
+type lost struct{ piece int }
+
+// onLost has a piece fetched again.
+func (d *download) onLost(now time.Time, ev lost) {
+	if d.phase != fetching || !d.have.Remove(ev.piece) {
+		return
+	}
+	d.picker.Lost(now, ev.piece)
+	d.policy.Lost(now, ev.piece)
+	if !d.demand {
+		d.lacking++
+	}
+}
+
+// maxLosses bounds how often a reader waits for a piece that is lost again.
+const maxLosses = 3
+
 // load waits for the piece of a span and reads it.
 func (c *Content) load(e *merkle.Entry, span int) error {
 	piece := e.Spans[span].Piece
 	if c.at == piece {
 		return nil
 	}
+	for losses := 0; ; losses++ {
+		if err := c.await(e, span); err != nil {
+			return err
+		}
+		p := c.d.table.Pieces[piece]
+		block, err := (*library)(c.d.n).ReadPiece(c.ctx, p.Key, c.buf)
+		if (errors.Is(err, store.ErrChanged) || errors.Is(err, store.ErrNotFound)) && losses < maxLosses && !c.d.gone() {
+			c.d.send(c.ctx, lost{piece})
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("read piece %d: %w", piece, err)
+		}
+		from, to, err := merkle.Unframe(p.Key, block)
+		if err != nil {
+			return err
+		}
+		c.at, c.buf, c.pay = piece, block, block[from:to]
+		return nil
+	}
+}
+
+// await waits for the piece of a span, and has those after it fetched.
+func (c *Content) await(e *merkle.Entry, span int) error {
+	piece := e.Spans[span].Piece
 	w := &want{first: piece, deadline: time.Now().Add(time.Second), ready: make(chan struct{})}
 	for _, s := range e.Spans[span+1 : min(len(e.Spans), span+1+readAhead)] {
 		if s.Piece >= 0 {
@@ -170,16 +215,6 @@ func (c *Content) load(e *merkle.Entry, span int) error {
 		c.d.send(context.Background(), &wantDone{w})
 		return c.ctx.Err()
 	}
-	p := c.d.table.Pieces[piece]
-	block, err := c.d.n.store.ReadPiece(c.ctx, p.Key, c.buf)
-	if err != nil {
-		return fmt.Errorf("read piece %d: %w", piece, err)
-	}
-	from, to, err := merkle.Unframe(p.Key, block)
-	if err != nil {
-		return err
-	}
-	c.at, c.buf, c.pay = piece, block, block[from:to]
 	return nil
 }
 

@@ -185,6 +185,8 @@ func (d *download) apply(ctx context.Context, ev exchange.Event, now time.Time) 
 		d.onWant(now, ev)
 	case *wantDone:
 		d.onWantDone(ev)
+	case lost:
+		d.onLost(now, ev)
 	}
 }
 

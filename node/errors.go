@@ -15,7 +15,8 @@ var (
 	ErrRunning = errors.New("directory is in use by another node")
 )
 
-var errOffline = fmt.Errorf("%w: this node is offline: it indexes, hashes and verifies, and talks to nobody", ErrUsage)
+// ErrOffline says that the node was started without a network; it is ErrUsage too.
+var ErrOffline = fmt.Errorf("%w: this node is offline: it indexes, hashes and verifies, and talks to nobody", ErrUsage)
 
 // UnavailableError says that nothing valid came in time (exit 3). It names
 // every source tried, liars included.

@@ -155,7 +155,7 @@ func entries(t *merkle.Table, name string) []Entry {
 // the same path share it.
 func (n *Node) newDownload(ctx context.Context, target merkle.Target, opt FetchOptions, demand bool) (d *download, shared bool, err error) {
 	if n.exchange == nil {
-		return nil, false, errOffline
+		return nil, false, ErrOffline
 	}
 	origins, err := n.sources(target, opt)
 	if err != nil {

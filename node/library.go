@@ -42,8 +42,10 @@ func (l *library) Block(_ context.Context, c cid.Cid) ([]byte, error) { return (
 func (l *library) ReadPiece(ctx context.Context, key merkle.Key, buf []byte) ([]byte, error) {
 	n := (*Node)(l)
 	b, err := n.store.ReadPiece(ctx, key, buf)
-	if errors.Is(err, store.ErrChanged) {
+	if errors.Is(err, store.ErrChanged) || errors.Is(err, store.ErrNotFound) {
 		n.exchange.Withdraw(key)
+	}
+	if errors.Is(err, store.ErrChanged) {
 		n.log.Warn("a shared file has changed; the piece is no longer served", "piece", key, "err", err)
 	}
 	return b, err

@@ -57,6 +57,7 @@ func TestSourcesInOrder(t *testing.T) {
 		"origin":    {`["http://a"]`, "http://b,http://c", "http://d"},
 		"upload":    {`"1Mbit/s"`, "2Mbit/s", "off"},
 		"download":  {`"1Mbit/s"`, "2Mbit/s", "unlimited"},
+		"store-max": {`"1GB"`, "2GB", "off"},
 		"lan":       {`["10.0.0.0/8"]`, "10.1.0.0/16,fd00::/8", "10.2.0.0/16"},
 		"announce":  {`"roots"`, "roots", "roots"},
 		"relay":     {`true`, "off", "true"},

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -42,6 +43,8 @@ type Node struct {
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup
 	closing   sync.Once
+
+	storeMax int64 // bytes kept for readers
 
 	mu     sync.Mutex
 	active map[string]*download  // by Target.Root
@@ -80,7 +83,11 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n.emptyQuarantine()
-	key, err := identity(cfg.Dir)
+	n.storeMax, err = n.room()
+	var key crypto.PrivKey
+	if err == nil {
+		key, err = identity(cfg.Dir)
+	}
 	if err == nil {
 		n.self, err = peerID(key)
 	}

@@ -170,7 +170,13 @@ func (d *download) syncSoon(ctx context.Context, now time.Time) {
 	}
 	d.durable = syncing{last: now, running: true}
 	w := d.writer
-	d.task(ctx, func() exchange.Event { return synced{w.Sync()} })
+	d.task(ctx, func() exchange.Event {
+		err := w.Sync()
+		if d.demand {
+			d.n.makeRoom(d.n.storeMax)
+		}
+		return synced{err}
+	})
 }
 
 func (d *download) onSynced(now time.Time, ev synced) {
@@ -188,6 +194,11 @@ func (d *download) finish(ctx context.Context) {
 	d.phase = finishing
 	w := d.writer
 	d.task(ctx, func() exchange.Event {
+		if d.opt.pin {
+			if err := d.n.store.Pin(d.root); err != nil {
+				return finished{"", err}
+			}
+		}
 		path, err := w.Finish(ctx)
 		return finished{path, err}
 	})

@@ -68,6 +68,30 @@ type AddOptions struct {
 	Skip     func(path, why string) `json:"-"`
 }
 
+// Pinned is a root that is kept whatever comes.
+type Pinned struct {
+	CID     string `json:"cid"`
+	Name    string `json:"name"`
+	Size    int64  `json:"size"`
+	Fetched int64  `json:"fetched_bytes"` // by this pin, from anywhere but this disk
+}
+
+// Freed is what a collection deleted of one root.
+type Freed struct {
+	CID   string `json:"cid"`
+	Name  string `json:"name"`
+	Bytes int64  `json:"bytes"`
+}
+
+// Collected is what a collection deleted, and what it left, in bytes.
+type Collected struct {
+	Freed    []Freed `json:"freed"`
+	Bytes    int64   `json:"freed_bytes"`
+	Leftover int64   `json:"leftover_bytes"` // deleted files that no root had
+	Cached   int64   `json:"cached_bytes"`   // left because somebody reads them
+	Pinned   int64   `json:"pinned_bytes"`   // left because their roots are pinned
+}
+
 // Entry is one line of `shoal ls`.
 type Entry struct {
 	Type string `json:"type"` // file, dir, symlink
@@ -139,6 +163,9 @@ type RootStatus struct {
 	From  From   `json:"from"`
 	Sent  int64  `json:"sent_bytes"`
 	Path  string `json:"path,omitempty"`
+
+	Pinned bool `json:"pinned,omitempty"` // kept whatever comes
+	Cached bool `json:"cached,omitempty"` // kept for readers until the room is needed
 }
 
 // Why tells why a root waits.

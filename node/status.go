@@ -22,7 +22,7 @@ import (
 // those in the DHT.
 func (n *Node) Find(ctx context.Context, target merkle.Target, opt FetchOptions, found func(Provider)) error {
 	if n.router == nil {
-		return errOffline
+		return ErrOffline
 	}
 	joinBy, err := addrInfos(append(slices.Clone(opt.Peers), append(slices.Clone(target.Peers), opt.Bootstrap...)...))
 	if err != nil {
@@ -83,7 +83,7 @@ func (n *Node) Status(context.Context) (Status, error) {
 }
 
 func (n *Node) rootStatus(r store.Root) RootStatus {
-	v := RootStatus{CID: r.CID.String(), Name: r.Name, Size: r.Size, Path: r.Path, State: "complete", Have: r.Size, Sent: n.exchangeSent(r.CID)}
+	v := RootStatus{CID: r.CID.String(), Name: r.Name, Size: r.Size, Path: r.Path, State: "complete", Have: r.Size, Sent: n.exchangeSent(r.CID), Pinned: r.Pinned, Cached: r.Cached}
 	if r.State == store.Complete {
 		return v
 	}
@@ -92,6 +92,9 @@ func (n *Node) rootStatus(r store.Root) RootStatus {
 		v.Have = r.Size * int64(r.Have) / int64(r.Pieces)
 	}
 	v.Why = &Why{Code: "stopped", Tried: []string{}, Next: "shoal get " + v.CID + " goes on with it"}
+	if r.Cached {
+		v.Why = &Why{Code: "read", Tried: []string{}, Next: "nobody reads it now; shoal pin " + v.CID + " gets the rest and keeps it"}
+	}
 	if r.State == store.Damaged {
 		v.Why = &Why{Code: "damaged", Tried: []string{}, Next: "files have changed since they were added: add them again, or unshare " + v.CID}
 	}

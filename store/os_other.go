@@ -3,11 +3,17 @@
 package store
 
 import (
+	"errors"
 	"os"
 )
 
 // hostRules is what a file system here can hold.
 var hostRules = nameRules{}
+
+// FreeSpace is not known here.
+func FreeSpace(dir string) (int64, error) {
+	return 0, diskErr("read free space of", dir, errors.ErrUnsupported)
+}
 
 func openRead(path string) (*os.File, error) { return os.Open(path) }
 

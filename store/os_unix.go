@@ -42,5 +42,15 @@ func syncDir(path string) error {
 	return d.Sync()
 }
 
+// FreeSpace is how many bytes of the file system that holds dir can be written
+// by this user.
+func FreeSpace(dir string) (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, diskErr("read free space of", dir, err)
+	}
+	return int64(st.Bavail) * int64(st.Bsize), nil
+}
+
 // hostRules is what a file system here can hold.
 var hostRules = nameRules{fold: foldsNames}

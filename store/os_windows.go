@@ -9,6 +9,20 @@ import (
 // hostRules is what NTFS with the Win32 API can hold.
 var hostRules = nameRules{fold: true, reserved: true}
 
+// FreeSpace is how many bytes of the volume that holds dir can be written by
+// this user.
+func FreeSpace(dir string) (int64, error) {
+	path, err := windows.UTF16PtrFromString(dir)
+	if err != nil {
+		return 0, diskErr("read free space of", dir, err)
+	}
+	var free, total, all uint64
+	if err := windows.GetDiskFreeSpaceEx(path, &free, &total, &all); err != nil {
+		return 0, diskErr("read free space of", dir, err)
+	}
+	return int64(free), nil
+}
+
 // openRead opens a file for reading.
 func openRead(path string) (*os.File, error) { return os.Open(path) }
 

@@ -113,8 +113,8 @@ func TestFlagsAndVerbsOfLater(t *testing.T) {
 	t.Parallel()
 	s := shapesOf(newApp(&shell{stdout: io.Discard, stderr: io.Discard}))
 	for _, line := range []string{
-		"gc", "pin x", "unpin x", "key show x", "publish x", "swarm create x", "invite", "join x", "members", "revoke x", "leave", "doctor",
-		"node --http off", "node --gateway-fetch on", "node --store-max 1GB", "node --cache", "node --create x", "node --join x",
+		"key show x", "publish x", "swarm create x", "invite", "join x", "members", "revoke x", "leave", "doctor",
+		"node --http off", "node --gateway-fetch on", "node --cache", "node --create x", "node --join x",
 		"get --from x y", "get --unverified x", "get --update x",
 	} {
 		if _, _, err := reorder(strings.Fields(line), s); !isUsage(err) {

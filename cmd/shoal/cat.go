@@ -15,7 +15,7 @@ func catVerb(sh *shell) *cli.Command {
 		Name: "cat", Usage: "write a file to stdout as it is verified", ArgsUsage: "TARGET",
 		Description: `EXAMPLE: shoal cat bafy.../notes.txt
          shoal cat --range 0-99 bafy...`,
-		Flags:  append(flags, optionFlags(rates...)...),
+		Flags:  append(append(flags, optionFlags(rates...)...), optionFlag("store-max")),
 		Action: func(c *cli.Context) error { return runCat(c, sh) },
 	}
 }

@@ -14,7 +14,7 @@ func TestComplete(t *testing.T) {
 	for typed, want := range map[string]string{
 		// The words before the cursor, "|" between them; the last is being typed.
 		"sta":                     "status",
-		"un":                      "unshare",
+		"un":                      "unshare unpin",
 		"nothing":                 "",
 		"help|c":                  "cat config completion",
 		"completion|":             "bash zsh fish powershell",

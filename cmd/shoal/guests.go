@@ -86,6 +86,12 @@ func (g *guests) Find(ctx context.Context, target merkle.Target, opt node.FetchO
 	return g.API.Find(ctx, target, opt, found)
 }
 
+func (g *guests) Pin(ctx context.Context, target merkle.Target, opt node.FetchOptions) (node.Pinned, error) {
+	g.enter()
+	defer g.leave()
+	return g.API.Pin(ctx, target, opt)
+}
+
 func (g *guests) Verify(ctx context.Context, root string, bad func(node.Bad)) error {
 	g.enter()
 	defer g.leave()

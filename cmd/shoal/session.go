@@ -140,7 +140,7 @@ func (sh *shell) openConfig(c *cli.Context, cfg node.Config, want need) (*sessio
 // noteIgnored names the flags that a running node takes no notice of.
 func (sh *shell) noteIgnored(c *cli.Context) {
 	var ignored []string
-	for _, key := range append([]string{"listen", "mdns", "portmap"}, rates...) {
+	for _, key := range append([]string{"listen", "mdns", "portmap", "store-max"}, rates...) {
 		if c.IsSet(key) {
 			ignored = append(ignored, "--"+key)
 		}

@@ -118,7 +118,7 @@ func statusLines(st node.Status, rootsOnly bool) []string {
 		}
 	}
 	for _, r := range st.Roots {
-		add("%-8s  %s of %s  %s  %s", r.State, size(r.Have), size(r.Size), r.CID, printable(r.Name))
+		add("%-8s  %s of %s  %s  %s%s", r.State, size(r.Have), size(r.Size), r.CID, printable(r.Name), keeping(r))
 		if from := sources(r.From, nil); from != "" {
 			add("          %s", from)
 		}
@@ -130,4 +130,15 @@ func statusLines(st node.Status, rootsOnly bool) []string {
 		}
 	}
 	return lines
+}
+
+// keeping says why a root stays, if that is not because the user put it there.
+func keeping(r node.RootStatus) string {
+	switch {
+	case r.Pinned:
+		return "  (pinned)"
+	case r.Cached:
+		return "  (kept for readers)"
+	}
+	return ""
 }

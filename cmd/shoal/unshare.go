@@ -8,7 +8,7 @@ import (
 func unshareVerb(sh *shell) *cli.Command {
 	return &cli.Command{
 		Name: "unshare", Usage: "serve a root no more", ArgsUsage: "CID",
-		Description: `No file outside the node's directory is deleted.
+		Description: `No file outside the node's directory is deleted. A pinned root is refused: unpin it first.
 
 EXAMPLE: shoal unshare bafy...`,
 		Action: func(c *cli.Context) error { return runUnshare(c, sh) },

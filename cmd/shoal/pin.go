@@ -1,0 +1,97 @@
+package main
+
+import (
+	"errors"
+	"strconv"
+
+	"github.com/shoal-p2p/shoal/merkle"
+	"github.com/shoal-p2p/shoal/node"
+	"github.com/urfave/cli/v2"
+)
+
+func pinVerb(sh *shell) *cli.Command {
+	return &cli.Command{
+		Name: "pin", Usage: "keep a root, and fetch it if it is not here", ArgsUsage: "TARGET",
+		Description: `A pinned root is never evicted, and unshare refuses it. What is not here of it is fetched
+into the node's directory. Prints CID, bytes and name, separated by tabs.
+
+EXAMPLE: shoal pin bafy...`,
+		Flags:  append(fetchFlags(), optionFlags(rates...)...),
+		Action: func(c *cli.Context) error { return runPin(c, sh) },
+	}
+}
+
+func runPin(c *cli.Context, sh *shell) (err error) {
+	target, err := oneTarget(c)
+	if err != nil {
+		return err
+	}
+	opt, err := fetchOptions(c)
+	if err != nil {
+		return err
+	}
+	w := newWatch(sh)
+	opt.Progress = w.show
+	p, err := sh.pin(c, target, opt)
+	w.stop()
+	if err != nil {
+		return interrupted(c.Context, err)
+	}
+	if p.Fetched > 0 {
+		sh.say("fetched %s", size(p.Fetched))
+	}
+	if sh.json {
+		return sh.printJSON(p)
+	}
+	return sh.print(p.CID, strconv.FormatInt(p.Size, 10), printable(p.Name))
+}
+
+// pin pins what is here without a network, and starts one only if it must.
+func (sh *shell) pin(c *cli.Context, target merkle.Target, opt node.FetchOptions) (p node.Pinned, err error) {
+	for _, want := range []need{offline, online} {
+		p, err = sh.pinBy(c, target, opt, want)
+		if !errors.Is(err, node.ErrOffline) {
+			break
+		}
+	}
+	return p, err
+}
+
+func (sh *shell) pinBy(c *cli.Context, target merkle.Target, opt node.FetchOptions, want need) (p node.Pinned, err error) {
+	s, err := sh.open(c, want)
+	if err != nil {
+		return p, err
+	}
+	defer s.done(c.Context, sh, &err)
+	return s.Pin(c.Context, target, opt)
+}
+
+func unpinVerb(sh *shell) *cli.Command {
+	return &cli.Command{
+		Name: "unpin", Usage: "take pin back", ArgsUsage: "CID",
+		Description: `Your own files stay as they are. What pin fetched stays until gc, or until room is needed.
+
+EXAMPLE: shoal unpin bafy...`,
+		Action: func(c *cli.Context) error { return runUnpin(c, sh) },
+	}
+}
+
+func runUnpin(c *cli.Context, sh *shell) (err error) {
+	if err := wantArgs(c, 1, 1); err != nil {
+		return err
+	}
+	root, err := merkle.Parse(c.Args().First())
+	if err != nil {
+		return &usageError{err}
+	}
+	s, err := sh.open(c, offline)
+	if err != nil {
+		return err
+	}
+	defer s.done(c.Context, sh, &err)
+	if err := s.Unpin(c.Context, root.String()); err != nil {
+		return err
+	}
+	sh.say("%v is no longer pinned", root)
+	return nil
+}
