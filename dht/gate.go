@@ -2,6 +2,7 @@ package dht
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
@@ -11,9 +12,10 @@ import (
 // gate is the host as kad-dht sees it. kad-dht changes its mode only on events
 // of the whole host's reachability, which also start relays and relay clients,
 // so here it runs as a server for good, and the mode is whether its handlers are
-// registered at the real host.
+// registered at the real host. It also counts what kad-dht sends and is answered.
 type gate struct {
 	host.Host
+	bytes atomic.Int64 // sent and received on the streams that kad-dht has opened
 
 	mu       sync.Mutex
 	handlers map[protocol.ID]network.StreamHandler

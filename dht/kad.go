@@ -17,6 +17,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	mh "github.com/multiformats/go-multihash"
 )
 
 // Validity and Reprovide are how long a provider record lives and how often it
@@ -57,6 +58,10 @@ type KadConfig struct {
 	// OnLink returns the subnets of this machine's interfaces; asked of the
 	// system if nil.
 	OnLink func() []netip.Prefix
+	// Held says whether this node has the content of a multihash, beside what it
+	// was told to Provide: as a server it names itself to who asks. nil: nothing.
+	// It is called from several goroutines and must be quick.
+	Held func(mh.Multihash) bool
 	// Log gets what an operator wants to know; nothing is logged if nil.
 	Log *slog.Logger
 }
@@ -68,6 +73,10 @@ type Kad struct {
 	host *gate
 	dht  *kad.IpfsDHT
 	rpc  *pb.ProtocolMessenger
+	own  *ownRecords
+
+	batching chan struct{} // holds one value while ProvideMany runs
+	batch    *batch        // owned by who has put that value; nil until needed
 
 	joined chan struct{} // see Joined
 	cancel context.CancelFunc
@@ -89,7 +98,10 @@ func NewKad(h host.Host, cfg KadConfig) (*Kad, error) {
 	if cfg.OnLink == nil {
 		cfg.OnLink = interfaceSubnets
 	}
-	k := &Kad{cfg: cfg, host: &gate{Host: h}, log: cfg.Log, joined: make(chan struct{}, 1)}
+	k := &Kad{
+		cfg: cfg, host: &gate{Host: h}, log: cfg.Log, own: newOwnRecords(h.ID(), cfg.Held),
+		batching: make(chan struct{}, 1), joined: make(chan struct{}, 1),
+	}
 	if k.log == nil {
 		k.log = slog.New(slog.DiscardHandler)
 	}
@@ -124,10 +136,11 @@ func (k *Kad) options() []kad.Option {
 		kad.ProtocolPrefix(protocol.ID(cfg.Prefix)),
 		kad.Mode(kad.ModeServer), // see gate
 		kad.DisableValues(),
-		kad.ProviderDatastore(newRecordStore(cfg.MaxRecords)),
+		kad.ProviderDatastore(newRecordStore(cfg.MaxRecords, k.own)),
 		kad.ProviderManagerOpts(
 			records.ProvideValidity(cfg.Validity),
 			records.ProviderAddrTTL(cfg.Validity),
+			records.Cache(newProviderCache(k.own)),
 		),
 	}
 	if cfg.Bootstrap != nil {
@@ -198,7 +211,8 @@ func (k *Kad) shutdown() error {
 	k.cancel()
 	k.wg.Wait()
 	k.host.serve(false)
-	if err := k.dht.Close(); err != nil {
+	k.batching <- struct{}{} // for good: later calls of ProvideMany wait for their contexts
+	if err := errors.Join(k.closeBatch(), k.dht.Close()); err != nil {
 		return fmt.Errorf("close the dht: %w", err)
 	}
 	return nil

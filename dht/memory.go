@@ -11,6 +11,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
+	mh "github.com/multiformats/go-multihash"
 )
 
 // Registry is what the Memory routers of one process share: who has what. The
@@ -62,6 +63,30 @@ func (m *Memory) Provide(ctx context.Context, c cid.Cid) error {
 	}
 	provs[m.self] = true
 	return nil
+}
+
+// ProvideMany records that this node has what each of keys names.
+func (m *Memory) ProvideMany(ctx context.Context, keys []mh.Multihash) (Cost, error) {
+	keys = distinct(keys)
+	for _, key := range keys {
+		if len(key) == 0 {
+			return Cost{}, errors.New("announce: no content ID given")
+		}
+		if err := m.Provide(ctx, cid.NewCidV1(cid.Raw, key)); err != nil {
+			return Cost{}, err
+		}
+	}
+	peers := m.Size()
+	return Cost{Keys: len(keys), Records: len(keys) * peers, Peers: peers}, nil
+}
+
+// Withdraw removes what Provide recorded.
+func (m *Memory) Withdraw(c cid.Cid) {
+	m.reg.mu.Lock()
+	defer m.reg.mu.Unlock()
+	if c.Defined() {
+		delete(m.reg.roots[string(c.Hash())], m.self)
+	}
 }
 
 // Find sends the providers known when it is called, in random order.

@@ -33,15 +33,15 @@ func (k *Kad) Provide(ctx context.Context, c cid.Cid) error {
 	}
 	key := c.Hash()
 	self := peer.AddrInfo{ID: k.host.ID(), Addrs: k.dht.FilteredAddrs()}
-	// As a server this node may be asked itself.
-	if err := k.dht.ProviderStore().AddProvider(ctx, key, peer.AddrInfo{ID: self.ID}); err != nil {
-		return fmt.Errorf("announce %s: keep own record: %w", c, err)
+	if err := context.Cause(ctx); err != nil {
+		return fmt.Errorf("announce %s: %w", c, err)
 	}
+	k.own.add(key) // as a server this node may be asked itself
 	if k.Size() == 0 {
 		return fmt.Errorf("announce %s: %w", c, ErrNoPeers)
 	}
 	if len(self.Addrs) == 0 {
-		return fmt.Errorf("announce %s: this node has no address that others could dial; let it listen on more than loopback", c)
+		return fmt.Errorf("announce %s: %w", c, errNoAddress)
 	}
 	nearest, err := k.dht.GetClosestPeers(ctx, string(key))
 	if errors.Is(err, kb.ErrLookupFailure) {
@@ -59,6 +59,17 @@ func (k *Kad) Provide(ctx context.Context, c cid.Cid) error {
 	}
 	k.log.Debug("announced", "root", c, "peers", len(told))
 	return nil
+}
+
+// errNoAddress says that a record of this node would lead nowhere.
+var errNoAddress = errors.New("this node has no address that others could dial; let it listen on more than loopback")
+
+// Withdraw takes back what Provide said, as far as a DHT lets one: this node no
+// longer names itself. Others do until the record expires.
+func (k *Kad) Withdraw(c cid.Cid) {
+	if c.Defined() {
+		k.own.remove(c.Hash())
+	}
 }
 
 // tell sends the record to all of to at once and returns those that took it, or

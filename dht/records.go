@@ -27,9 +27,12 @@ const (
 // Here a key "/providers/ROOT/PEER" is split at its last slash into two levels,
 // and each level has its limit. When the store is full a record chosen at random
 // makes room: a stranger who floods it cannot tell which.
+//
+// The records of this node itself are not in it: see ownRecords.
 type recordStore struct {
 	max     int
 	perPeer int
+	own     *ownRecords
 
 	mu    sync.Mutex
 	roots map[string]map[string][]byte // root's key -> provider -> value
@@ -37,9 +40,9 @@ type recordStore struct {
 	size  int
 }
 
-func newRecordStore(limit int) *recordStore {
+func newRecordStore(limit int, own *ownRecords) *recordStore {
 	return &recordStore{
-		max: limit, perPeer: max(1, limit/peerShare),
+		max: limit, perPeer: max(1, limit/peerShare), own: own,
 		roots: make(map[string]map[string][]byte), peers: make(map[string]int),
 	}
 }
@@ -148,6 +151,9 @@ func (s *recordStore) Query(_ context.Context, q query.Query) (query.Results, er
 		}
 	}
 	s.mu.Unlock()
+	if e, ok := s.own.entry(prefix); ok {
+		entries = append(entries, e)
+	}
 	q.Prefix = ""
 	return query.NaiveQueryApply(q, query.ResultsWithEntries(q, entries)), nil
 }

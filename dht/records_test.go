@@ -33,7 +33,7 @@ func queryKeys(t *testing.T, d ds.Datastore, prefix string) []string {
 // Below its limits the store behaves as go-datastore's map does.
 func TestRecordStoreIsADatastore(t *testing.T) {
 	t.Parallel()
-	got, want := newRecordStore(1000), ds.NewMapDatastore()
+	got, want := newRecordStore(1000, newOwnRecords("self", nil)), ds.NewMapDatastore()
 	rng := rand.New(rand.NewPCG(1, 1))
 	for i := range 2000 {
 		k := recKey(rng.IntN(12), rng.IntN(12))
@@ -80,7 +80,7 @@ func TestRecordStoreIsADatastore(t *testing.T) {
 
 func TestRecordStoreBounded(t *testing.T) {
 	t.Parallel()
-	s := newRecordStore(100)
+	s := newRecordStore(100, newOwnRecords("self", nil))
 	// One provider may fill half.
 	for i := range 500 {
 		_ = s.Put(t.Context(), recKey(i, "flood"), nil)
@@ -113,7 +113,7 @@ func TestRecordStoreBounded(t *testing.T) {
 	if s.size != 0 || len(s.roots) != 0 || len(s.peers) != 0 {
 		t.Errorf("%d records, %d roots, %d providers are left", s.size, len(s.roots), len(s.peers))
 	}
-	big := newRecordStore(20_000)
+	big := newRecordStore(20_000, newOwnRecords("self", nil))
 	for i := range maxPerRoot + 100 {
 		_ = big.Put(t.Context(), recKey("hot", i), nil)
 	}

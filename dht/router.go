@@ -6,6 +6,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
+	mh "github.com/multiformats/go-multihash"
 )
 
 // ErrNoPeers says that there is nobody to ask yet: the routing table is empty.
@@ -24,6 +25,14 @@ type Router interface {
 	// Provide announces that this node has c. It returns ErrNoPeers when there
 	// was nobody to tell, and another error when nobody kept the record.
 	Provide(ctx context.Context, c cid.Cid) error
+	// ProvideMany announces keys, which are multihashes, and says what that took.
+	// It costs less than a Provide of each from a handful of keys on: nodes that
+	// are near to many keys are looked up once. It returns ErrNoPeers when there
+	// was nobody to tell, and another error when not all were announced.
+	ProvideMany(ctx context.Context, keys []mh.Multihash) (Cost, error)
+	// Withdraw takes back what Provide said, as far as that can be done: the
+	// records that others keep end with their validity.
+	Withdraw(c cid.Cid)
 	// Find sends providers of c, this node left out, each once and each with at
 	// least one address, until ctx ends, limit are found (0: no limit but the
 	// router's own) or the lookup is exhausted; then it closes the channel. The

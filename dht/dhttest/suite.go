@@ -3,6 +3,8 @@ package dhttest
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/ipfs/go-cid"
@@ -58,6 +60,13 @@ func Run(t *testing.T, swarm Swarm) {
 		{"undefined root", 2, undefined},
 		{"nobody to tell", 1, nobody},
 		{"ended context", 3, endedContext},
+		{"many found by another", 3, manyFound},
+		{"two of many", 3, twoOfMany},
+		{"many at once", 3, manyAtOnce},
+		{"none of many", 2, noneOfMany},
+		{"many and nobody to tell", 1, manyNobody},
+		{"many in an ended context", 2, manyEnded},
+		{"withdrawn and provided again", 2, withdrawn},
 		{"close twice", 2, closeTwice},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -192,6 +201,102 @@ func endedContext(t *testing.T, nodes []Node) {
 	if err := nodes[1].Provide(ctx, root); err == nil {
 		t.Error("Provide with an ended context succeeded")
 	}
+}
+
+// Keys are the multihashes of n CIDs, which Root names PREFIX0, PREFIX1, …
+func Keys(t testing.TB, prefix string, n int) []mh.Multihash {
+	t.Helper()
+	out := make([]mh.Multihash, n)
+	for i := range out {
+		out[i] = Root(t, fmt.Sprint(prefix, i)).Hash()
+	}
+	return out
+}
+
+// provideMany announces keys, some of them twice, and checks what is said of the cost.
+func provideMany(t *testing.T, n Node, keys []mh.Multihash) {
+	t.Helper()
+	cost, err := n.ProvideMany(t.Context(), append(keys[:len(keys):len(keys)], keys[:len(keys)/2]...))
+	if err != nil {
+		t.Errorf("ProvideMany: %v", err)
+		return
+	}
+	if cost.Keys != len(keys) || cost.Peers != n.Size() || cost.Records != len(keys)*n.Size() {
+		t.Errorf("%d keys among %d others cost %+v", len(keys), n.Size(), cost)
+	}
+}
+
+// foundOne checks that holder, and nobody else, is found for each key.
+func foundOne(t *testing.T, finder, holder Node, keys []mh.Multihash) {
+	t.Helper()
+	for i, key := range keys {
+		got := All(finder.Find(t.Context(), cid.NewCidV1(cid.Raw, key), 0))
+		if len(got) != 1 || got[0].ID != holder.Self.ID || len(got[0].Addrs) == 0 {
+			t.Fatalf("key %d: found %v, want %v with an address", i, got, holder.Self.ID)
+		}
+	}
+}
+
+func manyFound(t *testing.T, nodes []Node) {
+	keys := Keys(t, "many", 100)
+	provideMany(t, nodes[1], keys)
+	foundOne(t, nodes[2], nodes[1], keys)
+	if got := All(nodes[2].Find(t.Context(), Root(t, "many100"), 0)); len(got) != 0 {
+		t.Errorf("found %v for a key that was not among them", got)
+	}
+}
+
+func twoOfMany(t *testing.T, nodes []Node) {
+	for _, n := range []int{1, 2} {
+		keys := Keys(t, fmt.Sprint("few", n, "-"), n)
+		provideMany(t, nodes[1], keys)
+		foundOne(t, nodes[0], nodes[1], keys)
+	}
+}
+
+func manyAtOnce(t *testing.T, nodes []Node) {
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() { provideMany(t, nodes[0], Keys(t, fmt.Sprint("at once ", i, "-"), 10)) })
+	}
+	wg.Wait()
+	for i := range 4 {
+		foundOne(t, nodes[1], nodes[0], Keys(t, fmt.Sprint("at once ", i, "-"), 10))
+	}
+}
+
+func noneOfMany(t *testing.T, nodes []Node) {
+	if cost, err := nodes[0].ProvideMany(t.Context(), nil); err != nil || cost.Records != 0 || cost.Keys != 0 {
+		t.Errorf("ProvideMany of nothing = %+v, %v", cost, err)
+	}
+	if _, err := nodes[0].ProvideMany(t.Context(), []mh.Multihash{Root(t, "x").Hash(), nil}); err == nil {
+		t.Error("ProvideMany of no key succeeded")
+	}
+}
+
+func manyNobody(t *testing.T, nodes []Node) {
+	if _, err := nodes[0].ProvideMany(t.Context(), Keys(t, "alone", 5)); !errors.Is(err, dht.ErrNoPeers) {
+		t.Errorf("ProvideMany alone = %v, want ErrNoPeers", err)
+	}
+}
+
+func manyEnded(t *testing.T, nodes []Node) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := nodes[0].ProvideMany(ctx, Keys(t, "ended", 5)); !errors.Is(err, context.Canceled) {
+		t.Errorf("ProvideMany with an ended context = %v", err)
+	}
+	provideMany(t, nodes[0], Keys(t, "ended", 5)) // as if nothing had been
+}
+
+func withdrawn(t *testing.T, nodes []Node) {
+	root := Root(t, "withdrawn")
+	nodes[0].Withdraw(root) // never provided
+	nodes[0].Withdraw(cid.Undef)
+	provide(t, nodes[0], root)
+	nodes[0].Withdraw(root)
+	provide(t, nodes[0], root)
+	foundOne(t, nodes[1], nodes[0], []mh.Multihash{root.Hash()})
 }
 
 func closeTwice(t *testing.T, nodes []Node) {
