@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -43,7 +44,7 @@ func newHost(cfg Config, key crypto.PrivKey) (host.Host, error) {
 		}
 	}
 	h, err := hostOn(cfg, key, defaultListen(port))
-	if !errors.Is(err, syscall.EADDRINUSE) {
+	if !inUse(err) {
 		return h, err
 	}
 	if port, err = freePort(); err != nil {
@@ -132,6 +133,14 @@ func hostOn(cfg Config, key crypto.PrivKey, listen []string) (host.Host, error) 
 	return h, listening(h, listen)
 }
 
+// wsaInUse is WSAEADDRINUSE, which Windows answers where others answer EADDRINUSE.
+const wsaInUse = syscall.Errno(10048)
+
+// inUse tells whether an address is taken.
+func inUse(err error) bool {
+	return errors.Is(err, syscall.EADDRINUSE) || runtime.GOOS == "windows" && errors.Is(err, wsaInUse)
+}
+
 // free tells of TCP ports that are taken. libp2p listens with SO_REUSEPORT, so
 // that a second node of the same user would silently share the port of the first.
 func free(listen []string) error {
@@ -141,7 +150,7 @@ func free(listen []string) error {
 			continue // other transports do not share ports, and listening tells
 		}
 		l, err := net.Listen(network, address)
-		if errors.Is(err, syscall.EADDRINUSE) {
+		if inUse(err) {
 			return fmt.Errorf("listen on %s: %w", s, err)
 		}
 		if err == nil { // others, such as a machine without IPv6, are told by listening

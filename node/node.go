@@ -219,6 +219,11 @@ func (n *Node) noneOf() string {
 	return s
 }
 
+// nobodyToAsk says so in the words of the contract, and what to do.
+func (n *Node) nobodyToAsk() string {
+	return "nobody to ask: " + n.noneOf() + ". Ask the sender for the link ('shoal share' prints it), or give --bootstrap, --peer or --origin."
+}
+
 func (n *Node) foundOnLAN(p peer.AddrInfo) {
 	n.exchange.Near(p.ID)
 	n.connect(p)

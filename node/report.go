@@ -100,7 +100,7 @@ func (d *download) waiting(now time.Time) (words, code string) {
 	next, soon := d.nextOrigin(now)
 	if d.look.found() == 0 && len(d.peers) == 0 && len(d.origins) == 0 {
 		if len(d.n.bootstrap()) == 0 && idle >= sayNobody {
-			return "nobody to ask: " + d.n.noneOf() + ". Ask the sender for the link ('shoal share' prints it), or give --bootstrap, --peer or --origin.", "nobody"
+			return d.n.nobodyToAsk(), "nobody"
 		}
 		if idle < sayNobody {
 			return "", "looking"

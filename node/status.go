@@ -19,7 +19,8 @@ import (
 )
 
 // Find calls found for each provider of the root: those that worked lately, and
-// those in the DHT.
+// those in the DHT. With nobody to ask it tells opt.Progress so, and waits on:
+// somebody may come.
 func (n *Node) Find(ctx context.Context, target merkle.Target, opt FetchOptions, found func(Provider)) error {
 	if n.router == nil {
 		return ErrOffline
@@ -29,12 +30,20 @@ func (n *Node) Find(ctx context.Context, target merkle.Target, opt FetchOptions,
 		return err
 	}
 	n.joinThrough(joinBy)
+	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(opt.Timeout, 30*time.Second))
 	defer cancel()
+	lonely := time.Now().Add(sayNobody)
 	for n.router.Size() == 0 {
+		if opt.Progress != nil && !lonely.IsZero() && time.Now().After(lonely) {
+			lonely = time.Time{}
+			if len(joinBy) == 0 && len(n.bootstrap()) == 0 {
+				opt.Progress(Progress{CID: target.Root.String(), Waiting: n.nobodyToAsk()})
+			}
+		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return caller.Err()
 		case <-n.ctx.Done():
 			return nil
 		case <-time.After(20 * time.Millisecond):
@@ -48,7 +57,7 @@ func (n *Node) Find(ctx context.Context, target merkle.Target, opt FetchOptions,
 		}
 		found(p)
 	}
-	return nil
+	return caller.Err()
 }
 
 // Status describes the node and every root it knows.

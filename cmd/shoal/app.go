@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"io"
+	"strings"
 
 	"github.com/shoal-p2p/shoal/node"
 	"github.com/urfave/cli/v2"
@@ -52,7 +53,11 @@ func newApp(sh *shell) *cli.App {
 	return app
 }
 
-func onUsageError(_ *cli.Context, err error, _ bool) error { return &usageError{err} }
+// onUsageError rewords the flag package, which writes flags with one dash.
+func onUsageError(_ *cli.Context, err error, _ bool) error {
+	words := strings.Replace(err.Error(), " for flag -", " for --", 1)
+	return &usageError{errors.New(strings.Replace(words, ": parse error", "", 1))}
+}
 
 // optionFlag is the flag of one option of node.Config. Its value is read by
 // node.Load, which knows environment and config.toml too.

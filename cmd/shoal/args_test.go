@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -106,19 +105,4 @@ func mustReorder(t *testing.T, words []string) []string {
 		t.Fatal(err)
 	}
 	return got
-}
-
-// What later releases bring is a usage error until it does something.
-func TestFlagsAndVerbsOfLater(t *testing.T) {
-	t.Parallel()
-	s := shapesOf(newApp(&shell{stdout: io.Discard, stderr: io.Discard}))
-	for _, line := range []string{
-		"key show x", "publish x", "swarm create x", "invite", "join x", "members", "revoke x", "leave", "doctor",
-		"node --http off", "node --gateway-fetch on", "node --cache", "node --create x", "node --join x",
-		"get --from x y", "get --unverified x", "get --update x",
-	} {
-		if _, _, err := reorder(strings.Fields(line), s); !isUsage(err) {
-			t.Errorf("shoal %s: %v", line, err)
-		}
-	}
 }

@@ -36,6 +36,7 @@ func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"shoal": main
 //	origin VAR DIR [stall=BYTES]   serve DIR by HTTP at $VAR; with stall, no byte of a file
 //	                               from that offset on is sent
 //	unstall VAR                    send them
+//	shape FILE EXAMPLE             the JSON in FILE has every field of the example, of its type
 //	await REGEXP PROGRAM ARG...    run again and again until its stdout matches
 func TestScript(t *testing.T) {
 	t.Parallel()
@@ -54,7 +55,7 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": cmdExits, "daemon": cmdDaemon, "waitline": cmdWaitline, "halt": cmdHalt, "finish": cmdFinish, "capture": cmdCapture,
-			"randfile": cmdRandfile, "origin": cmdOrigin, "unstall": cmdUnstall, "await": cmdAwait,
+			"randfile": cmdRandfile, "origin": cmdOrigin, "unstall": cmdUnstall, "await": cmdAwait, "shape": cmdShape,
 		},
 	})
 }
