@@ -15,6 +15,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
 	ma "github.com/multiformats/go-multiaddr"
+	mh "github.com/multiformats/go-multihash"
 )
 
 const (
@@ -36,6 +37,12 @@ type AnnouncerConfig struct {
 	Every time.Duration
 	// Workers is how many roots are announced at a time; 8 if zero.
 	Workers int
+	// Keys are announced beside the roots, in batches: all that it yields every
+	// Every and whenever all roots are. Nothing if nil.
+	Keys Keys
+	// Swept is told what it took to announce all keys, or all of an AddKeys. It is
+	// called from one goroutine and must not block. Nobody is told if nil.
+	Swept func(Cost)
 	// Host is watched for changed addresses; nothing is watched if nil.
 	Host host.Host
 	// Log gets what an operator wants to know; nothing is logged if nil.
@@ -48,13 +55,16 @@ type AnnouncerConfig struct {
 // records expire. Large sets are spread over time: see schedule. Its methods may
 // be called from any goroutine and do not wait for the network.
 //
-// To announce in batches (SweepingProvider), another type takes its place: a
-// node uses Add, Remove and Run alone.
+// Beside the roots it may announce many keys: files and pieces inside of roots.
+// They are announced in batches, which nobody confirms one by one and which wait
+// for each other, so the roots do not.
 type Announcer struct {
 	cfg    AnnouncerConfig
 	log    *slog.Logger
 	router Router
 	wake   chan struct{} // holds one value: the schedule has changed
+
+	sweep *sweep // nil without Keys
 
 	mu    sync.Mutex
 	sched *schedule
@@ -71,6 +81,12 @@ func NewAnnouncer(r Router, cfg AnnouncerConfig) *Announcer {
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Keys != nil {
+		a.sweep = &sweep{
+			router: r, keys: cfg.Keys, swept: cfg.Swept, log: a.log, wake: make(chan struct{}, 1),
+			plan: newSweepPlan(time.Now(), cfg.Every),
+		}
+	}
 	return a
 }
 
@@ -84,11 +100,43 @@ func (a *Announcer) Add(roots ...cid.Cid) {
 // others may find it until it expires.
 func (a *Announcer) Remove(roots ...cid.Cid) {
 	a.change(func(time.Time) { a.sched.remove(roots) })
+	for _, r := range roots {
+		a.router.Withdraw(r)
+	}
 }
 
-// Again announces all roots once more, soon: at once the first time, at most
+// AddKey announces keys soon, together with others that come at the time. Keys
+// of the configuration yields them from now on. Without one it does nothing.
+func (a *Announcer) AddKey(keys ...mh.Multihash) {
+	if a.sweep != nil && len(keys) > 0 {
+		a.sweep.change(func(p *sweepPlan, now time.Time) { p.add(now, keys) })
+	}
+}
+
+// AddKeys is AddKey for many: those that keys yields. It is called while Run
+// runs, once or never.
+func (a *Announcer) AddKeys(keys Keys) {
+	if a.sweep != nil {
+		a.sweep.change(func(p *sweepPlan, now time.Time) { p.addSource(now, keys) })
+	}
+}
+
+// Cost is what it took so far to announce keys.
+func (a *Announcer) Cost() Cost {
+	if a.sweep == nil {
+		return Cost{}
+	}
+	return a.sweep.cost()
+}
+
+// Again announces all roots and keys once more, soon: at once the first time, at most
 // every 10 minutes if it is called often.
-func (a *Announcer) Again() { a.change(a.sched.again) }
+func (a *Announcer) Again() {
+	a.change(a.sched.again)
+	if a.sweep != nil {
+		a.sweep.change((*sweepPlan).again)
+	}
+}
 
 // Announced returns when root was last announced (zero: never) and why the last
 // attempt failed, if it did.
@@ -125,6 +173,9 @@ func (a *Announcer) Run(ctx context.Context) error {
 			return fmt.Errorf("watch the host's addresses: %w", err)
 		}
 		wg.Go(func() { a.watchAddrs(ctx, sub) })
+	}
+	if a.sweep != nil {
+		wg.Go(func() { a.sweep.run(ctx) })
 	}
 	// A router that can say that it has met somebody.
 	if j, ok := a.router.(interface{ Joined() <-chan struct{} }); ok {

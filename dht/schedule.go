@@ -37,9 +37,39 @@ type schedule struct {
 	hold     time.Time     // nothing is due before: there was nobody to tell
 	holdStep time.Duration // how long the last hold was
 
-	againAt  time.Time     // all roots become due; zero: not planned
-	lastPass time.Time     // when they last did
-	gap      time.Duration // least time until the next
+	passes pace // when all roots become due
+}
+
+// pace is when something that is asked for often is done: the first time at once,
+// then less often the more often it is asked for.
+type pace struct {
+	first, most time.Duration // least time between two; it doubles
+	at          time.Time     // when it is due; zero: not planned
+	last        time.Time     // when it was begun
+	gap         time.Duration // least time until the next
+}
+
+// plan asks for it.
+func (p *pace) plan(now time.Time) {
+	if !p.at.IsZero() {
+		return
+	}
+	if now.Sub(p.last) > p.most {
+		p.gap = 0
+	}
+	p.at = now
+	if at := p.last.Add(p.gap); now.Before(at) {
+		p.at = at
+	}
+}
+
+// due says whether it is to begin.
+func (p *pace) due(now time.Time) bool { return !p.at.IsZero() && !now.Before(p.at) }
+
+// begin says that it has begun.
+func (p *pace) begin(now time.Time) {
+	p.at, p.last = time.Time{}, now
+	p.gap = min(max(p.first, 2*p.gap), p.most)
 }
 
 // announcement is the state of one root.
@@ -55,7 +85,10 @@ type announcement struct {
 }
 
 func newSchedule(every time.Duration, rng *rand.Rand) *schedule {
-	return &schedule{every: every, rng: rng, roots: make(map[string]*announcement)}
+	return &schedule{
+		every: every, rng: rng, roots: make(map[string]*announcement),
+		passes: pace{first: againFirst, most: againMost},
+	}
 }
 
 // add makes roots due now, a large number of them one after the other.
@@ -97,22 +130,12 @@ func (s *schedule) remove(roots []cid.Cid) {
 // then less often the more often it is called.
 func (s *schedule) again(now time.Time) {
 	s.hold, s.holdStep = time.Time{}, 0
-	if !s.againAt.IsZero() {
-		return
-	}
-	if now.Sub(s.lastPass) > againMost {
-		s.gap = 0
-	}
-	s.againAt = now
-	if at := s.lastPass.Add(s.gap); now.Before(at) {
-		s.againAt = at
-	}
+	s.passes.plan(now)
 }
 
 // pass makes all roots due, those never announced and those due sooner first.
 func (s *schedule) pass(now time.Time) {
-	s.againAt, s.lastPass = time.Time{}, now
-	s.gap = min(max(againFirst, 2*s.gap), againMost)
+	s.passes.begin(now)
 	sorted := s.queue
 	s.queue = nil
 	for n := 0; len(sorted) > 0; n++ {
@@ -133,7 +156,7 @@ func (s *schedule) pass(now time.Time) {
 // advance returns up to most roots to announce now, which are in flight until
 // finished is called for each.
 func (s *schedule) advance(now time.Time, most int) []cid.Cid {
-	if !s.againAt.IsZero() && !now.Before(s.againAt) {
+	if s.passes.due(now) {
 		s.pass(now)
 	}
 	if now.Before(s.hold) {
@@ -155,8 +178,8 @@ func (s *schedule) deadline() time.Time {
 			at = s.hold
 		}
 	}
-	if !s.againAt.IsZero() && (at.IsZero() || s.againAt.Before(at)) {
-		at = s.againAt
+	if pass := s.passes.at; !pass.IsZero() && (at.IsZero() || pass.Before(at)) {
+		at = pass
 	}
 	return at
 }
