@@ -21,7 +21,7 @@ type fileLayer interface {
 type osLayer struct{}
 
 func (osLayer) readAt(f *os.File, b []byte, off int64) (int, error)  { return readFull(f, b, off) }
-func (osLayer) writeAt(f *os.File, b []byte, off int64) (int, error) { return f.WriteAt(b, off) }
+func (osLayer) writeAt(f *os.File, b []byte, off int64) (int, error) { return writeSteps(f, b, off) }
 func (osLayer) sync(f *os.File) error                                { return syncData(f) }
 func (osLayer) syncTree(dir *os.File) (bool, error)                  { return syncTree(dir) }
 func (osLayer) rename(from, to string) error                         { return renameNew(from, to) }
@@ -34,6 +34,23 @@ func readFull(f *os.File, b []byte, off int64) (int, error) {
 	n, err := f.ReadAt(b, off)
 	if n == len(b) {
 		return n, nil
+	}
+	return n, err
+}
+
+// writeStep is the bytes of one write call. Linux makes a folio of the page cache
+// as large as the write: folios of 1 MiB come from free memory that a virtual
+// machine gave back to its host, and cost a fault there for each page. Writes of
+// 64 KiB take what was used before: four times faster on such a machine, and no
+// slower elsewhere.
+const writeStep = 64 << 10
+
+// writeSteps is WriteAt in steps of writeStep.
+func writeSteps(f *os.File, b []byte, off int64) (n int, err error) {
+	for err == nil && n < len(b) {
+		var m int
+		m, err = f.WriteAt(b[n:min(n+writeStep, len(b))], off+int64(n))
+		n += m
 	}
 	return n, err
 }
