@@ -21,13 +21,13 @@ step() {
 	else
 		failed=$((failed + 1)) verdict=FAILED
 	fi
-	summary+=("$(printf '%-24s %4d s  %s' "$name" $((SECONDS - from)) "$verdict")")
+	summary+=("$(printf '%-26s %4d s  %s' "$name" $((SECONDS - from)) "$verdict")")
 }
 
 # skip NAME REASON: a step that cannot be taken here.
 skip() {
 	printf '=== %s\nskipped: %s\n' "$1" "$2"
-	summary+=("$(printf '%-24s         skipped: %s' "$1" "$2")")
+	summary+=("$(printf '%-26s         skipped: %s' "$1" "$2")")
 }
 
 formatted() {
@@ -47,8 +47,12 @@ syntax() {
 	done
 }
 
-# cross OS ARCH: the command builds for another machine.
-cross() { CGO_ENABLED=0 GOOS=$1 GOARCH=$2 go build -o "$tmp/cross" ./cmd/shoal; }
+# cross OS ARCH: the command builds for another machine, and everything there is
+# passes vet for it, tests included.
+cross() {
+	local -x CGO_ENABLED=0 GOOS=$1 GOARCH=$2
+	go build -o "$tmp/cross" ./cmd/shoal && go vet ./...
+}
 
 # c_compiler: true when a C program can be built, which the race detector needs.
 c_compiler() {
@@ -77,13 +81,13 @@ fi
 step "demo" scripts/demo.sh --small --shoal "$tmp/shoal"
 step "bench" scripts/bench.sh --smoke --shoal "$tmp/shoal"
 for target in windows/amd64 darwin/arm64 linux/arm64 linux/amd64 darwin/amd64 windows/arm64; do
-	# Cold, each takes most of a minute on two cores; CI must end within 15.
+	# Cold, each takes about a minute on two cores; CI must end within 15.
 	if [ "$target" = "$(go env GOHOSTOS)/$(go env GOHOSTARCH)" ]; then
 		continue
 	elif [ -n "${CI:-}" ] && ((SECONDS > 720)); then
-		skip "build $target" "12 minutes have passed"
+		skip "build, vet $target" "12 minutes have passed"
 	else
-		step "build $target" cross "${target%/*}" "${target#*/}"
+		step "build, vet $target" cross "${target%/*}" "${target#*/}"
 	fi
 done
 
