@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -59,6 +60,9 @@ func TestDirectoryIsPrivate(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a/b")
 	openDisk(t, dir)
 	fi, err := os.Stat(dir)
+	if runtime.GOOS == "windows" {
+		t.Skip("a directory has no mode there; that of the user is closed to others by its access list")
+	}
 	if err != nil || fi.Mode().Perm() != 0o700 {
 		t.Errorf("mode %v, %v", fi.Mode(), err)
 	}

@@ -34,9 +34,9 @@ func diskErr(doing, path string, err error) error {
 	}
 	hint := ""
 	switch {
-	case errors.Is(err, syscall.ENOSPC):
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, diskFull):
 		hint = ": free some space or choose another place, what is here so far is kept"
-	case errors.Is(err, syscall.EROFS):
+	case errors.Is(err, syscall.EROFS), errors.Is(err, readOnly):
 		hint = ": choose a place that can be written"
 	case errors.Is(err, fs.ErrPermission):
 		hint = ": change its permissions or choose another place"

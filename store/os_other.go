@@ -5,7 +5,17 @@ package store
 import (
 	"errors"
 	"os"
+	"syscall"
 )
+
+// What the system answers when there is no room, and when nothing may be written.
+const (
+	diskFull = syscall.ENOSPC
+	readOnly = syscall.EROFS
+)
+
+// renamesOpen: what is open can be renamed.
+const renamesOpen = true
 
 // hostRules is what a file system here can hold.
 var hostRules = nameRules{}

@@ -52,5 +52,14 @@ func FreeSpace(dir string) (int64, error) {
 	return int64(st.Bavail) * int64(st.Bsize), nil
 }
 
+// What the system answers when there is no room, and when nothing may be written.
+const (
+	diskFull = unix.ENOSPC
+	readOnly = unix.EROFS
+)
+
+// renamesOpen: what is open can be renamed.
+const renamesOpen = true
+
 // hostRules is what a file system here can hold.
 var hostRules = nameRules{fold: foldsNames}

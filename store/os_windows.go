@@ -1,7 +1,9 @@
 package store
 
 import (
+	"errors"
 	"os"
+	"time"
 
 	"golang.org/x/sys/windows"
 )
@@ -23,8 +25,30 @@ func FreeSpace(dir string) (int64, error) {
 	return int64(free), nil
 }
 
-// openRead opens a file for reading.
-func openRead(path string) (*os.File, error) { return os.Open(path) }
+// What the system answers when there is no room, and when nothing may be written.
+const (
+	diskFull = windows.ERROR_DISK_FULL
+	readOnly = windows.ERROR_WRITE_PROTECT
+)
+
+// renamesOpen: what has an open handle on it, or below it, cannot be renamed.
+const renamesOpen = false
+
+// openRead opens a file for reading, such that its owner can still rename,
+// replace and delete it, which os.Open does not allow.
+func openRead(path string) (*os.File, error) {
+	name, err := windows.UTF16PtrFromString(path)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	h, err := windows.CreateFile(name, windows.GENERIC_READ,
+		windows.FILE_SHARE_READ|windows.FILE_SHARE_WRITE|windows.FILE_SHARE_DELETE, nil,
+		windows.OPEN_EXISTING, windows.FILE_ATTRIBUTE_NORMAL, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(h), path), nil
+}
 
 // stateOf reads the state of an open file. Windows has no change time here, so
 // Ctime stays 0.
@@ -72,6 +96,10 @@ func syncTree(*os.File) (bool, error) { return false, nil }
 
 func preallocate(*os.File, int64) error { return nil }
 
+// renamePatience is how long a rename waits for others to let go: those who are
+// served a piece just now, and the virus scanners that open what is new.
+const renamePatience = 2 * time.Second
+
 // renameNew renames without ever replacing what stands at to.
 func renameNew(from, to string) error {
 	a, err := windows.UTF16PtrFromString(from)
@@ -82,10 +110,16 @@ func renameNew(from, to string) error {
 	if err != nil {
 		return err
 	}
-	if err := windows.MoveFileEx(a, b, windows.MOVEFILE_WRITE_THROUGH); err != nil {
-		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	for giveUp := time.Now().Add(renamePatience); ; time.Sleep(20 * time.Millisecond) {
+		err := windows.MoveFileEx(a, b, windows.MOVEFILE_WRITE_THROUGH)
+		if err == nil {
+			return nil
+		}
+		held := errors.Is(err, windows.ERROR_SHARING_VIOLATION) || errors.Is(err, windows.ERROR_ACCESS_DENIED)
+		if !held || time.Now().After(giveUp) {
+			return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+		}
 	}
-	return nil
 }
 
 func nextData(_ *os.File, off int64) int64 { return off }

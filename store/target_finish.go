@@ -109,7 +109,7 @@ func (t *target) finish() error {
 		return err
 	}
 	if !t.renamed {
-		if err := t.layer.rename(t.partial, t.final); err != nil {
+		if err := t.rename(); err != nil {
 			if errors.Is(err, fs.ErrExist) {
 				return fmt.Errorf("%s: %w: it came while the download ran, which is kept as %s", t.final, ErrExists, t.partial)
 			}
