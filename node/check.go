@@ -45,8 +45,10 @@ func checkOption(c *Config, o Option) error {
 		_, err := ParseSize(c.StoreMax)
 		return err
 	case "announce":
-		if c.Announce != "" && c.Announce != "roots" {
-			return fmt.Errorf("%q is not there yet; say roots", c.Announce)
+		switch c.Announce {
+		case "", announceRoots, announceFiles, announcePieces:
+		default:
+			return fmt.Errorf("%q is none of roots, files, pieces", c.Announce)
 		}
 	case "log-level":
 		if c.LogLevel != "" {

@@ -22,14 +22,17 @@ type Config struct {
 	Download  string   `toml:"download,omitempty"`  // rate as typed; unlimited if empty
 	LAN       []string `toml:"lan,omitempty"`       // CIDRs that count as LAN beside the interfaces' own subnets
 	StoreMax  string   `toml:"store-max,omitempty"` // bytes kept for readers, as typed, see ParseSize; a tenth of the free disk and at most 50 GB if empty
-	Announce  string   `toml:"announce,omitempty"`  // "roots"; the default
+	Announce  string   `toml:"announce,omitempty"`  // "roots", "files" or "pieces"; roots if empty
 	Relay     bool     `toml:"relay,omitempty"`     // public and willing to relay
 	LogLevel  string   `toml:"log-level,omitempty"` // debug, info, warn, error; warn if empty
 
-	Offline     bool          `toml:"-"` // no network at all: index, hash and verify only
-	Version     string        `toml:"-"` // shown in status and to peers
-	Log         *slog.Logger  `toml:"-"` // discarded if nil
-	DialTimeout time.Duration `toml:"-"` // of one connection attempt to a provider; 5s if zero
+	Offline bool         `toml:"-"` // no network at all: index, hash and verify only
+	Version string       `toml:"-"` // shown in status and to peers
+	Log     *slog.Logger `toml:"-"` // discarded if nil
+	// Announced, if not nil, is told what it took to announce files or pieces. It is
+	// called from one goroutine and must not block.
+	Announced   func(AnnounceStatus) `toml:"-"`
+	DialTimeout time.Duration        `toml:"-"` // of one connection attempt to a provider; 5s if zero
 }
 
 // Switch is "on" or "off"; empty means the default of its field.

@@ -14,7 +14,7 @@ import (
 // TestOneFieldOneOption holds Config, config.toml, flags and environment together.
 func TestOneFieldOneOption(t *testing.T) {
 	t.Parallel()
-	embedding := map[string]bool{"Dir": true, "Offline": true, "Version": true, "Log": true, "DialTimeout": true}
+	embedding := map[string]bool{"Dir": true, "Offline": true, "Version": true, "Log": true, "Announced": true, "DialTimeout": true}
 	options := Options()
 	seen := map[string]bool{}
 	fields := reflect.TypeFor[Config]()
@@ -59,7 +59,7 @@ func TestSourcesInOrder(t *testing.T) {
 		"download":  {`"1Mbit/s"`, "2Mbit/s", "unlimited"},
 		"store-max": {`"1GB"`, "2GB", "off"},
 		"lan":       {`["10.0.0.0/8"]`, "10.1.0.0/16,fd00::/8", "10.2.0.0/16"},
-		"announce":  {`"roots"`, "roots", "roots"},
+		"announce":  {`"roots"`, "files", "pieces"},
 		"relay":     {`true`, "off", "true"},
 		"log-level": {`"info"`, "debug", "error"},
 	}
@@ -121,21 +121,21 @@ func TestBadSettings(t *testing.T) {
 		flags map[string][]string
 		want  string
 	}{
-		"unknown key":      {file: "mdns = \"on\"\ncolour = 3\n", want: `line 2: unknown key "colour"; the keys are listen`},
-		"unknown table":    {file: "[mdns2]\nx = 1\n", want: "unknown key"},
-		"dir in the file":  {file: "dir = \"/x\"\n", want: "unknown key"},
-		"Dir in the file":  {file: "Dir = \"/x\"\n", want: "unknown key"},
-		"not TOML":         {file: "mdns on\n", want: "line 1"},
-		"wrong type":       {file: "relay = \"yes\"\n", want: "line 1"},
-		"switch":           {file: "mdns = \"maybe\"\n", want: "mdns from config.toml: \"maybe\" is neither on nor off"},
-		"multiaddr":        {flags: map[string][]string{"listen": {"127.0.0.1:7461"}}, want: "listen from flag"},
-		"no peer ID":       {flags: map[string][]string{"bootstrap": {"/ip4/1.2.3.4/tcp/1"}}, want: "without /p2p/ID"},
-		"origin":           {flags: map[string][]string{"origin": {"ftp://x/"}}, want: "http:// or https://"},
-		"bare rate":        {flags: map[string][]string{"upload": {"0"}}, want: "no unit"},
-		"announce a later": {flags: map[string][]string{"announce": {"pieces"}}, want: "say roots"},
-		"log level":        {flags: map[string][]string{"log-level": {"loud"}}, want: "none of debug"},
-		"lan":              {flags: map[string][]string{"lan": {"10.0.0.1"}}, want: "lan from flag"},
-		"relay":            {flags: map[string][]string{"relay": {"perhaps"}}, want: "relay from flag"},
+		"unknown key":     {file: "mdns = \"on\"\ncolour = 3\n", want: `line 2: unknown key "colour"; the keys are listen`},
+		"unknown table":   {file: "[mdns2]\nx = 1\n", want: "unknown key"},
+		"dir in the file": {file: "dir = \"/x\"\n", want: "unknown key"},
+		"Dir in the file": {file: "Dir = \"/x\"\n", want: "unknown key"},
+		"not TOML":        {file: "mdns on\n", want: "line 1"},
+		"wrong type":      {file: "relay = \"yes\"\n", want: "line 1"},
+		"switch":          {file: "mdns = \"maybe\"\n", want: "mdns from config.toml: \"maybe\" is neither on nor off"},
+		"multiaddr":       {flags: map[string][]string{"listen": {"127.0.0.1:7461"}}, want: "listen from flag"},
+		"no peer ID":      {flags: map[string][]string{"bootstrap": {"/ip4/1.2.3.4/tcp/1"}}, want: "without /p2p/ID"},
+		"origin":          {flags: map[string][]string{"origin": {"ftp://x/"}}, want: "http:// or https://"},
+		"bare rate":       {flags: map[string][]string{"upload": {"0"}}, want: "no unit"},
+		"announce":        {flags: map[string][]string{"announce": {"all"}}, want: "none of roots, files, pieces"},
+		"log level":       {flags: map[string][]string{"log-level": {"loud"}}, want: "none of debug"},
+		"lan":             {flags: map[string][]string{"lan": {"10.0.0.1"}}, want: "lan from flag"},
+		"relay":           {flags: map[string][]string{"relay": {"perhaps"}}, want: "relay from flag"},
 	} {
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, "config.toml"), tt.file)

@@ -38,6 +38,7 @@ type Node struct {
 	mdns      *dht.MDNS
 	cache     *dht.Cache
 	announcer *dht.Announcer
+	announces *announcing // nil: roots alone
 	boot      []peer.AddrInfo
 	ctx       context.Context // ends at Close
 	cancel    context.CancelFunc
@@ -123,7 +124,10 @@ func (n *Node) join(ctx context.Context) error {
 		policy = dht.ServerAlways
 	}
 	local := n.loopbackOnly()
-	n.kad, err = dht.NewKad(n.host, dht.KadConfig{Server: policy, Bootstrap: n.bootstrap, Loopback: local, Log: n.log})
+	n.announces = newAnnouncing(n)
+	n.kad, err = dht.NewKad(n.host, dht.KadConfig{
+		Server: policy, Bootstrap: n.bootstrap, Held: n.announces.held(), Loopback: local, Log: n.log,
+	})
 	if err != nil {
 		return err
 	}
@@ -133,10 +137,9 @@ func (n *Node) join(ctx context.Context) error {
 		Upload: up, Download: down, Log: n.log,
 		Balances: n.loadBalances(), Save: n.saveBalances, OnSession: n.onSession,
 	})
-	n.announcer = dht.NewAnnouncer(n.router, dht.AnnouncerConfig{Host: n.host, Log: n.log})
+	n.announcer = dht.NewAnnouncer(n.router, n.announces.config(dht.AnnouncerConfig{Host: n.host, Log: n.log}))
 	n.wg.Go(func() { n.announcer.Run(n.ctx) })
 	n.wg.Go(func() { n.cache.Run(n.ctx) })
-	n.wg.Go(n.reannounce)
 	roots, err := n.store.Roots()
 	if err != nil {
 		return err
@@ -242,18 +245,6 @@ func (n *Node) onSession(s *exchange.Session) {
 	}
 	for _, d := range ds {
 		d.send(n.ctx, session{s})
-	}
-}
-
-// reannounce tells the DHT again when there is somebody new to tell.
-func (n *Node) reannounce() {
-	for {
-		select {
-		case <-n.kad.Joined():
-			n.announcer.Again()
-		case <-n.ctx.Done():
-			return
-		}
 	}
 }
 

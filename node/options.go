@@ -35,7 +35,7 @@ func Options() []Option {
 		{"download", "RATE", false, "unlimited", "such as 20Mbit/s (every path), off or unlimited"},
 		{"lan", "CIDR", true, "the interfaces' own subnets", "addresses that count as LAN too"},
 		{"store-max", "SIZE", false, "10% of the free disk, at most 50GB", "keep at most so much of what was only read, such as 20GB, off or unlimited"},
-		{"announce", "roots", false, "roots", "what is announced in the DHT"},
+		{"announce", "roots|files|pieces", false, "roots", "what is announced in the DHT: roots, files in them too, or every piece"},
 		{"relay", "", false, "off", "run as a public node that relays for others"},
 		{"log-level", "LEVEL", false, "warn", "debug, info, warn or error: what is logged on stderr"},
 	}

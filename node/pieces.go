@@ -132,6 +132,7 @@ func (d *download) onCreated(ctx context.Context, now time.Time, ev created) {
 		d.policy.OnOriginDown(now, now.Add(24*time.Hour))
 	}
 	d.exchange.Hold(exchange.Held{Table: d.table, Have: ev.have, Tree: cids(d.tree.Blocks())})
+	d.n.announces.begun(d.table, ev.have)
 	for _, r := range d.sortedPeers() {
 		d.meet(now, r)
 	}

@@ -298,6 +298,7 @@ func (d *download) onVerified(now time.Time, ev verified) {
 	d.picker.Done(now, ev.piece)
 	d.policy.Done(now, ev.piece)
 	d.exchange.Have(ev.piece)
+	d.n.announces.piece(p.Key)
 	d.durable.dirty += int64(p.Size)
 	d.had(ev.piece)
 }

@@ -116,16 +116,17 @@ type Bad struct {
 
 // Status is `shoal status --json`.
 type Status struct {
-	PeerID       string       `json:"peer_id"`
-	Addrs        []string     `json:"addrs"`
-	Version      string       `json:"version"`
-	Reachability string       `json:"reachability"` // public, private, unknown
-	Swarm        SwarmStatus  `json:"swarm"`
-	DHT          DHTStatus    `json:"dht"`
-	Peers        []PeerStatus `json:"peers"`
-	Roots        []RootStatus `json:"roots"`
-	Uptime       float64      `json:"uptime_s"`
-	RSS          int64        `json:"rss_bytes"`
+	PeerID       string         `json:"peer_id"`
+	Addrs        []string       `json:"addrs"`
+	Version      string         `json:"version"`
+	Reachability string         `json:"reachability"` // public, private, unknown
+	Swarm        SwarmStatus    `json:"swarm"`
+	DHT          DHTStatus      `json:"dht"`
+	Announce     AnnounceStatus `json:"announce"`
+	Peers        []PeerStatus   `json:"peers"`
+	Roots        []RootStatus   `json:"roots"`
+	Uptime       float64        `json:"uptime_s"`
+	RSS          int64          `json:"rss_bytes"`
 }
 
 // SwarmStatus names the swarm a node is in.
@@ -138,6 +139,19 @@ type SwarmStatus struct {
 type DHTStatus struct {
 	Mode         string `json:"mode"` // server, client
 	RoutingTable int    `json:"routing_table"`
+}
+
+// AnnounceStatus is what is announced in the DHT and what it took the last time
+// that files or pieces were announced: all of them, or those of one root. Roots
+// are announced one by one, and not counted.
+type AnnounceStatus struct {
+	Mode    string  `json:"mode"`          // roots, files, pieces
+	Keys    int     `json:"keys"`          // files and pieces, each once
+	Records int     `json:"records"`       // that were sent for them
+	Peers   int     `json:"peers"`         // that got them
+	Bytes   int64   `json:"bytes"`         // of DHT messages sent and received meanwhile
+	PerGiB  int64   `json:"bytes_per_gib"` // of content
+	Every   float64 `json:"every_s"`       // how often all is announced
 }
 
 // PeerStatus is one connected peer that speaks the exchange protocol.

@@ -48,6 +48,7 @@ func (n *Node) Add(ctx context.Context, path string, opt AddOptions) (Added, err
 	out := Added{CID: root.CID.String(), Size: root.Size, Pieces: root.Pieces, Name: root.Name, Skipped: skipped}
 	if !opt.OnlyHash {
 		n.held(root.CID)
+		n.announces.root(root.CID)
 		out.Link = n.link(root.CID)
 	}
 	return out, nil

@@ -68,6 +68,7 @@ func (n *Node) Status(context.Context) (Status, error) {
 	}
 	if n.host != nil {
 		s.DHT = DHTStatus{Mode: n.kad.Mode(), RoutingTable: n.kad.Size()}
+		s.Announce = n.announces.report()
 		s.Reachability = n.reachability()
 		s.Peers = n.peerStatus()
 	}

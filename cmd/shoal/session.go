@@ -73,6 +73,7 @@ func (sh *shell) load(c *cli.Context) (node.Config, []node.Setting, error) {
 	cfg, settings, err := node.Load(dir, sh.env, flags)
 	cfg.Version = versionString()
 	cfg.Log = newLog(sh, cfg.LogLevel)
+	cfg.Announced = func(a node.AnnounceStatus) { sh.say("%s", announced(a)) }
 	return cfg, settings, err
 }
 

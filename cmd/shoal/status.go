@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/shoal-p2p/shoal/merkle"
 	"github.com/shoal-p2p/shoal/node"
 	"github.com/urfave/cli/v2"
@@ -72,6 +73,20 @@ func sameRoot(a, b string) bool {
 	return errX == nil && errY == nil && x.Equals(y)
 }
 
+// announced says what was announced beside the roots, and what that costs.
+func announced(a node.AnnounceStatus) string {
+	what := "files"
+	if a.Mode == "pieces" {
+		what = "pieces and files"
+	}
+	s := fmt.Sprintf("announced %s %s: %s records to %s, %s", humanize.Comma(int64(a.Keys)), what,
+		humanize.Comma(int64(a.Records)), count(a.Peers, "peer", "peers"), size(a.Bytes))
+	if a.PerGiB > 0 {
+		s += fmt.Sprintf("; %s per GiB every %.0f h", size(a.PerGiB), a.Every/3600)
+	}
+	return s
+}
+
 // withLists replaces absent lists by empty ones, so that JSON has [] and not null.
 func withLists(st node.Status) node.Status {
 	if st.Addrs == nil {
@@ -111,6 +126,9 @@ func statusLines(st node.Status, rootsOnly bool) []string {
 		add("swarm         %s", swarm)
 		if st.DHT.Mode != "" { // none without a network
 			add("dht           %s, %s in the routing table", st.DHT.Mode, count(st.DHT.RoutingTable, "peer", "peers"))
+		}
+		if st.Announce.Keys > 0 {
+			add("announce      %s", announced(st.Announce))
 		}
 		add("up            %v, %s of memory", (time.Duration(st.Uptime) * time.Second), size(st.RSS))
 		for _, p := range st.Peers {
