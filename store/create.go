@@ -22,12 +22,23 @@ func (d *Disk) Create(ctx context.Context, table *merkle.Table, tree []merkle.Bl
 	if opt.Path != "" && !filepath.IsAbs(opt.Path) {
 		return nil, fmt.Errorf("create %v: path %q is not absolute", table.Root, opt.Path)
 	}
+	if opt.Update {
+		if err := d.endPlans(); err != nil {
+			return nil, fmt.Errorf("create %v: %w", table.Root, err)
+		}
+	}
 	key := rootKey(table.Root)
 	if err := d.enter(key); err != nil {
 		return nil, fmt.Errorf("create %v: %w", table.Root, err)
 	}
-	w, err := d.newWriter(table, tree, opt)
-	if err != nil {
+	w := d.emptyWriter(table, opt)
+	if opt.Update && opt.Path != "" {
+		done, err := w.beginUpdate(ctx, &opt)
+		if done != nil || err != nil {
+			return done, err
+		}
+	}
+	if err := w.open(tree, opt); err != nil {
 		d.leave(key)
 		return nil, err
 	}
@@ -86,25 +97,27 @@ func (d *Disk) forgetWritten(at located) {
 	}
 }
 
-// newWriter makes or finds the output and the records of a root.
-func (d *Disk) newWriter(table *merkle.Table, tree []merkle.Block, opt CreateOptions) (*diskWriter, error) {
-	w := &diskWriter{
+func (d *Disk) emptyWriter(table *merkle.Table, opt CreateOptions) *diskWriter {
+	return &diskWriter{
 		d: d, key: rootKey(table.Root), table: table, borrow: opt.Borrow && opt.Path == "",
 		written: make([]bool, len(table.Pieces)), left: len(table.Pieces),
 		pending: []located{}, dirty: map[uint64]struct{}{},
 	}
+}
+
+// open makes or finds the output and the records of a root.
+func (w *diskWriter) open(tree []merkle.Block, opt CreateOptions) error {
 	if err := w.find(opt); err != nil {
-		return nil, err
+		return err
 	}
-	err := d.update(func(t tx) error { return w.begin(t, tree, opt) })
+	err := w.d.update(func(t tx) error { return w.begin(t, tree, opt) })
 	if err == nil && w.rec.Kind == kept && !w.resumed {
-		d.cached.add(w.rec.First, w.place, time.Now().UnixNano())
+		w.d.cached.add(w.rec.First, w.place, time.Now().UnixNano())
 	}
-	if err == nil {
-		return w, nil
+	if err != nil {
+		w.out.close()
 	}
-	w.out.close()
-	return nil, err
+	return err
 }
 
 // find resumes the output of an earlier Create of this root and path, or makes one.
@@ -153,7 +166,7 @@ func (w *diskWriter) findTarget(opt CreateOptions) error {
 			return err
 		}
 		if found {
-			if !t.renamed {
+			if !t.renamed && w.update == nil {
 				if err := absent(opt.Path); err != nil {
 					return err
 				}
@@ -165,6 +178,11 @@ func (w *diskWriter) findTarget(opt CreateOptions) error {
 			return err
 		}
 		w.place = 0
+	}
+	if w.update == nil {
+		if err := absent(opt.Path); err != nil {
+			return err
+		}
 	}
 	t, err := makeTarget(w.table, opt.Path, w.d.layer)
 	if err != nil {

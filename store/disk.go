@@ -71,7 +71,7 @@ func Open(dir string, cfg Config) (*Disk, error) {
 		files: newHandles(cfg.OpenFiles), locs: newLocations(), cached: newCached(),
 		layer: osLayer{}, active: map[string]*diskWriter{},
 	}
-	if err := errors.Join(d.sweep(), d.loadCached()); err != nil {
+	if err := errors.Join(d.sweep(), d.loadCached(), d.endPlans()); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return d, nil

@@ -16,6 +16,10 @@ type fileLayer interface {
 	syncTree(dir *os.File) (bool, error)
 	// rename never replaces what stands at to.
 	rename(from, to string) error
+	// swap exchanges two names, or returns errors.ErrUnsupported.
+	swap(a, b string) error
+	// remove deletes one entry below root.
+	remove(root *os.Root, rel string) error
 }
 
 type osLayer struct{}
@@ -25,6 +29,8 @@ func (osLayer) writeAt(f *os.File, b []byte, off int64) (int, error) { return wr
 func (osLayer) sync(f *os.File) error                                { return syncData(f) }
 func (osLayer) syncTree(dir *os.File) (bool, error)                  { return syncTree(dir) }
 func (osLayer) rename(from, to string) error                         { return renameNew(from, to) }
+func (osLayer) swap(a, b string) error                               { return swapNames(a, b) }
+func (osLayer) remove(root *os.Root, rel string) error               { return root.Remove(rel) }
 
 // readFull is ReadAt, but a read of nothing is never an error.
 func readFull(f *os.File, b []byte, off int64) (int, error) {

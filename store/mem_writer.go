@@ -147,6 +147,9 @@ func (w *memWriter) Finish(ctx context.Context) (string, error) {
 
 // export writes the root to its path.
 func (w *memWriter) export(ctx context.Context) error {
+	if err := absent(w.path); err != nil {
+		return err
+	}
 	t, err := makeTarget(w.table, w.path, osLayer{})
 	if err != nil {
 		return err

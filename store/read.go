@@ -163,6 +163,9 @@ func passing(err error) bool { return !errors.Is(err, ErrChanged) && !errors.Is(
 // withdraw takes one leaf in one file out of the index, and out of the count
 // of its root if that has no other.
 func (d *Disk) withdraw(at located) error {
+	if w := d.writerOf(at.file); w != nil && w.moving.Load() {
+		return nil // it was read under a name that is another file's now
+	}
 	d.locs.dropLive([]located{at})
 	d.forgetWritten(at)
 	err := d.update(func(t tx) error {

@@ -52,7 +52,7 @@ type Store interface {
 	// Add hashes the file or directory at path and indexes it in place.
 	Add(ctx context.Context, path string, opt AddOptions) (Root, error)
 	// Create opens root for writing, new or resumed. ErrExists when the target
-	// exists, ErrBusy when it is being written, ErrUnsafe for names that a file
+	// exists and is not to be updated, ErrBusy when it is being written, ErrUnsafe for names that a file
 	// system cannot hold or that would leave the target; disk is not touched then.
 	Create(ctx context.Context, table *merkle.Table, tree []merkle.Block, opt CreateOptions) (Writer, error)
 	// Roots yields every root, in order of Added.
@@ -104,6 +104,13 @@ type CreateOptions struct {
 	// something like it, where missing pieces are looked for before Create
 	// returns. They are read, never changed.
 	Using []string
+
+	// Update lets something stand at Path: an older version, added or fetched
+	// there, or any of the new one. It is left alone until the new version is
+	// whole, then replaced by it in one step, and its root is forgotten. What is
+	// of neither version is ErrOwn, before the disk is touched and again before
+	// the exchange. The Writer of a Disk is an Updater.
+	Update bool
 }
 
 // Writer writes one root. Write may be called from many goroutines with

@@ -33,11 +33,13 @@ type target struct {
 const partialSuffix = ".shoal-partial"
 
 // partialName is the i-th temporary name for a final one.
-func partialName(final string, i int) string {
+func partialName(final string, i int) string { return hiddenName(final, partialSuffix, i) }
+
+// hiddenName is a name beside final that ends in suffix.
+func hiddenName(final, suffix string, i int) string {
 	dir, name := filepath.Split(final)
-	suffix := partialSuffix
 	if i > 0 {
-		suffix = fmt.Sprintf("%s-%d", partialSuffix, i+1)
+		suffix = fmt.Sprintf("%s-%d", suffix, i+1)
 	}
 	// The name is cut where the temporary one would be too long for a file system.
 	name = name[:min(len(name), maxName-1-len(suffix))]
@@ -49,11 +51,9 @@ func partialName(final string, i int) string {
 // they are never touched.
 const maxPartials = 100
 
-// makeTarget makes the temporary file or directory, empty.
+// makeTarget makes the temporary file or directory, empty. The caller sees to
+// what may stand under the final name.
 func makeTarget(table *merkle.Table, final string, layer fileLayer) (*target, error) {
-	if err := absent(final); err != nil {
-		return nil, err
-	}
 	t := &target{table: table, final: final, layer: layer}
 	for i := range maxPartials {
 		t.partial = partialName(final, i)

@@ -18,7 +18,7 @@ func knowsNothing(string, state) func(stretch, []leafKind) bool { return knowsNo
 // knownBelow knows the files of what was added or fetched at base: their pieces
 // were brought over already, or are no longer right.
 func (d *Disk) knownBelow(base string) knownFile {
-	versions, err := d.versionsAt(base)
+	versions, err := d.versionsOf(base)
 	if err != nil {
 		versions = nil // all is read then
 	}
@@ -43,7 +43,32 @@ type version struct {
 	table *merkle.Table
 	place uint64
 	rec   placeRec
-	files map[string]fileRec // by Rel, as they were when they were hashed
+	files map[string]knownRec // by Rel
+	d     *Disk
+}
+
+// knownRec is a file as it was when it was hashed, and its number.
+type knownRec struct {
+	fileRec
+	n uint64
+}
+
+// frame is what stands around a leaf of a file, as the index remembers it.
+func (v version) frame(rel string, key merkle.Key) (location, bool) {
+	f, ok := v.files[rel]
+	if !ok {
+		return location{}, false
+	}
+	var loc location
+	err := v.d.view(func(t tx) (err error) {
+		b := t.in(leavesBucket).Get(leafKey(key, f.n))
+		if b == nil {
+			return ErrNotFound
+		}
+		loc, err = decodeLocation(b, key)
+		return err
+	})
+	return loc, err == nil
 }
 
 // unchanged tells whether a file is as it was when it was hashed.
@@ -91,9 +116,9 @@ func (d *Disk) versionsAt(path string) ([]version, error) {
 			if err != nil {
 				return err
 			}
-			v := version{place: n, rec: p, files: map[string]fileRec{}}
-			err = t.eachFile(p, func(_ uint64, f fileRec) error {
-				v.files[f.Rel] = f
+			v := version{place: n, rec: p, files: map[string]knownRec{}, d: d}
+			err = t.eachFile(p, func(n uint64, f fileRec) error {
+				v.files[f.Rel] = knownRec{f, n}
 				return nil
 			})
 			if err != nil {

@@ -185,7 +185,7 @@ func (q *quarry) walk(ctx context.Context, path string, runs chan<- run, known f
 	if err != nil {
 		return diskErr("use", path, err)
 	}
-	indexed := known(base)
+	indexed := known(path)
 	return filepath.WalkDir(base, func(at string, e fs.DirEntry, err error) error {
 		switch {
 		case ctx.Err() != nil:

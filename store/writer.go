@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/shoal-p2p/shoal/merkle"
@@ -41,7 +42,11 @@ type diskWriter struct {
 
 	// resumed: place was found and not made
 	resumed bool
-	borrow  bool // see CreateOptions
+	borrow  bool    // see CreateOptions
+	update  *update // nil if nothing is replaced
+
+	// moving: names are being exchanged, so what is read may be another version's
+	moving atomic.Bool
 
 	// turn is held by Sync, Finish and Close.
 	turn     sync.Mutex
@@ -233,7 +238,7 @@ func (w *diskWriter) Finish(ctx context.Context) (string, error) {
 	if left > 0 {
 		return "", fmt.Errorf("finish %v: %d of %d pieces are not here: %w", w.table.Root, left, len(w.table.Pieces), ErrNotFound)
 	}
-	if err := w.out.finish(); err != nil {
+	if err := w.settle(ctx); err != nil {
 		return "", err
 	}
 	claims, files := w.take()
@@ -243,8 +248,9 @@ func (w *diskWriter) Finish(ctx context.Context) (string, error) {
 		return "", err
 	}
 	w.finished = true
+	err := w.retire()
 	w.release(claims)
-	return w.rec.Target, nil
+	return w.rec.Target, err
 }
 
 // states reads the state of each file under its final name.
