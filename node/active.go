@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -12,39 +13,69 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 	"github.com/shoal-p2p/shoal/exchange"
+	"github.com/shoal-p2p/shoal/merkle"
 	"github.com/shoal-p2p/shoal/store"
 )
 
-// enter makes d the one download of its root. Another of the same root is
-// waited for, unless both would write the same target.
-func (n *Node) enter(ctx context.Context, d *download) (*download, error) {
-	key := d.target.Root.KeyString()
+// One node of the DAG has one download at a time: the root of a target while its
+// path is walked, then what the path names. So downloads of different paths
+// below one root run side by side.
+
+// errYield ends a download for another of the same content, and errElsewhere one
+// whose path led to what another fetches. Callers of newDownload then try again.
+var (
+	errYield     = errors.New("a get of the same content goes first")
+	errElsewhere = errors.New("the content is fetched by another command")
+)
+
+// attempt is what newDownload is asked for.
+type attempt struct {
+	target  merkle.Target
+	opt     FetchOptions
+	demand  bool
+	started time.Time
+	path    *merkle.Step // where Target.Path leads, if an attempt before found out
+}
+
+// again reports whether d ended only to be tried again, and makes a ready for it.
+func (a *attempt) again(d *download) bool {
+	if !errors.Is(d.err, errYield) && !errors.Is(d.err, errElsewhere) {
+		return false
+	}
+	if d.step.Done {
+		a.path = &d.step
+	}
+	return true
+}
+
+// enter makes d the one download of its node. A reader shares one that runs
+// instead, which is returned then; what readers have begun yields to a Fetch; a
+// Fetch waits for another, unless both would write the same target.
+func (n *Node) enter(ctx context.Context, d *download, path *merkle.Step) (*download, error) {
 	waitCtx, cancel := ctx, context.CancelFunc(func() {})
 	if d.opt.Deadline > 0 {
 		waitCtx, cancel = context.WithDeadline(ctx, d.started.Add(d.opt.Deadline))
 	}
 	defer cancel()
 	for {
-		n.mu.Lock()
-		if n.ctx.Err() != nil {
-			n.mu.Unlock()
-			return nil, fmt.Errorf("node is stopping: %w", exchange.ErrClosed)
+		if err := d.begin(path); err != nil {
+			return nil, err
 		}
-		other := n.active[key]
-		if other == nil {
-			n.active[key] = d
-			n.mu.Unlock()
-			return d, nil
+		other, share, err := n.claim(d)
+		if err != nil || other == nil {
+			return d, err
 		}
-		// A demand download without readers is about to end.
-		if d.demand && other.target.Path == d.target.Path && (!other.demand || other.readers > 0) && !other.gone() {
-			other.readers++
-			n.mu.Unlock()
+		for _, p := range d.known { // it may not know them
+			other.send(waitCtx, provider(p))
+		}
+		if share {
 			return other, nil
 		}
-		n.mu.Unlock()
 		if d.opt.Output != "" && other.opt.Output == d.opt.Output {
 			return nil, fmt.Errorf("%s is being fetched by another command: %w", d.opt.Output, store.ErrBusy)
+		}
+		if other.demand && !d.demand {
+			other.yield()
 		}
 		select {
 		case <-other.left:
@@ -56,6 +87,62 @@ func (n *Node) enter(ctx context.Context, d *download) (*download, error) {
 		}
 		d.useful = time.Now() // waiting for the other was not in vain
 	}
+}
+
+// claim makes d the download of its node, or returns the one that is. A reader
+// that can share that one counts from then on.
+func (n *Node) claim(d *download) (other *download, share bool, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ctx.Err() != nil {
+		return nil, false, fmt.Errorf("node is stopping: %w", exchange.ErrClosed)
+	}
+	other = n.rival(d)
+	if other == nil {
+		d.key = d.root.KeyString()
+		d.settled = d.phase != resolving
+		n.active[d.key] = d
+		return nil, false, nil
+	}
+	// One that only readers wanted, and all have left, is about to end.
+	if d.demand && (!other.demand || other.readers > 0) && !other.gone() &&
+		(other.sameTarget(d) || (other.settled && d.phase != resolving)) {
+		other.readers++
+		share = true
+	}
+	return other, share, nil
+}
+
+// rival is the download that d would meet: one at the same node, or one that
+// already has gone where d is bound. n.mu is held.
+func (n *Node) rival(d *download) *download {
+	if other := n.active[d.root.KeyString()]; other != nil {
+		return other
+	}
+	for _, other := range n.active {
+		if other.sameTarget(d) {
+			return other
+		}
+	}
+	return nil
+}
+
+func (d *download) sameTarget(other *download) bool {
+	return d.target.Root.Equals(other.target.Root) && d.target.Path == other.target.Path
+}
+
+// move takes d on to the node that its path has led to; false if another is there.
+func (n *Node) move(d *download) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	key := d.root.KeyString()
+	if n.active[key] != nil {
+		return false
+	}
+	delete(n.active, d.key)
+	n.active[key] = d
+	d.key, d.settled = key, true
+	return true
 }
 
 // gone reports whether the loop has ended.
@@ -70,10 +157,10 @@ func (d *download) gone() bool {
 
 func (n *Node) exit(d *download) {
 	n.mu.Lock()
-	if key := d.target.Root.KeyString(); n.active[key] == d {
-		delete(n.active, key)
+	if n.active[d.key] == d {
+		delete(n.active, d.key)
 	}
-	delete(n.views, d.target.Root.String())
+	delete(n.views, d)
 	n.mu.Unlock()
 	n.settle(d)
 	close(d.left)
@@ -91,7 +178,7 @@ func (n *Node) note(d *download, p Progress, t *reporting) {
 		}
 	}
 	n.mu.Lock()
-	n.views[p.CID] = v
+	n.views[d] = v
 	n.mu.Unlock()
 }
 

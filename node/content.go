@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"sync"
 	"time"
 
@@ -17,13 +18,18 @@ import (
 // http.ServeContent and archive readers work on it. ReadAt may be called from
 // many goroutines; Read and Seek share one position. Close it.
 type Content struct {
-	d    *download // of the file itself: its table's one entry
+	n    *Node
+	from attempt
 	ctx  context.Context
 	size int64
 
-	closing sync.Once
+	// in guards d, which is the download of the file itself: its table's one
+	// entry. Another takes its place when that yields to a Fetch.
+	in     sync.Mutex
+	d      *download
+	closed bool
 
-	mu  sync.Mutex
+	mu  sync.Mutex // of readers
 	pos int64
 	at  int // piece in buf, -1 for none
 	buf []byte
@@ -84,7 +90,13 @@ func (d *download) onWantDone(ev *wantDone) {
 func (c *Content) Size() int64 { return c.size }
 
 // Name is the file's name.
-func (c *Content) Name() string { return c.d.name() }
+func (c *Content) Name() string { return c.download().name() }
+
+func (c *Content) download() *download {
+	c.in.Lock()
+	defer c.in.Unlock()
+	return c.d
+}
 
 // Read reads on from the position.
 func (c *Content) Read(p []byte) (int, error) {
@@ -135,8 +147,9 @@ func (c *Content) readAt(p []byte, off int64) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	e := &c.d.table.Entries[0]
-	i := c.d.table.PieceAt(0, off)
+	t := c.download().table
+	e := &t.Entries[0]
+	i := t.PieceAt(0, off)
 	span := e.Spans[i]
 	if span.Piece < 0 {
 		return copy(p, span.Inline[off-span.Offset:]), nil
@@ -176,10 +189,11 @@ func (c *Content) load(e *merkle.Entry, span int) error {
 		if err := c.await(e, span); err != nil {
 			return err
 		}
-		p := c.d.table.Pieces[piece]
-		block, err := (*library)(c.d.n).ReadPiece(c.ctx, p.Key, c.buf)
-		if (errors.Is(err, store.ErrChanged) || errors.Is(err, store.ErrNotFound)) && losses < maxLosses && !c.d.gone() {
-			c.d.send(c.ctx, lost{piece})
+		d := c.download()
+		p := d.table.Pieces[piece]
+		block, err := (*library)(c.n).ReadPiece(c.ctx, p.Key, c.buf)
+		if (errors.Is(err, store.ErrChanged) || errors.Is(err, store.ErrNotFound)) && losses < maxLosses && !d.gone() {
+			d.send(c.ctx, lost{piece})
 			continue
 		}
 		if err != nil {
@@ -197,23 +211,51 @@ func (c *Content) load(e *merkle.Entry, span int) error {
 // await waits for the piece of a span, and has those after it fetched.
 func (c *Content) await(e *merkle.Entry, span int) error {
 	piece := e.Spans[span].Piece
-	w := &want{first: piece, deadline: time.Now().Add(time.Second), ready: make(chan struct{})}
+	var ahead []int
 	for _, s := range e.Spans[span+1 : min(len(e.Spans), span+1+readAhead)] {
 		if s.Piece >= 0 {
-			w.ahead = append(w.ahead, s.Piece)
+			ahead = append(ahead, s.Piece)
 		}
 	}
-	c.d.send(c.ctx, w)
-	select {
-	case <-w.ready:
-	case <-c.d.left:
-		if c.d.err != nil {
-			return c.d.err
+	for {
+		d := c.download()
+		w := &want{first: piece, ahead: ahead, deadline: time.Now().Add(time.Second), ready: make(chan struct{})}
+		d.send(c.ctx, w)
+		select {
+		case <-w.ready:
+			return nil
+		case <-d.left:
+		case <-c.ctx.Done():
+			d.send(context.Background(), &wantDone{w})
+			return c.ctx.Err()
 		}
-		// The Fetch that it shared has ended: all is in the store.
-	case <-c.ctx.Done():
-		c.d.send(context.Background(), &wantDone{w})
-		return c.ctx.Err()
+		switch {
+		case d.err == nil: // the Fetch that it shared has ended: all is in the store
+			return nil
+		case !c.from.again(d):
+			return d.err
+		}
+		if err := c.reopen(); err != nil {
+			return err
+		}
+	}
+}
+
+// reopen goes on in another download, because the one that was read has yielded.
+func (c *Content) reopen() error {
+	d, err := c.n.read(c.ctx, c.from)
+	if err != nil {
+		return err
+	}
+	c.in.Lock()
+	old, closed := d, c.closed
+	if !closed {
+		old, c.d = c.d, d
+	}
+	c.in.Unlock()
+	c.n.release(old)
+	if closed {
+		return fs.ErrClosed
 	}
 	return nil
 }
@@ -221,6 +263,12 @@ func (c *Content) await(e *merkle.Entry, span int) error {
 // Close ends the reader's part. What was read stays in the node's directory.
 // Later calls do nothing.
 func (c *Content) Close() error {
-	c.closing.Do(func() { c.d.n.release(c.d) })
+	c.in.Lock()
+	d, closed := c.d, c.closed
+	c.closed = true
+	c.in.Unlock()
+	if !closed {
+		c.n.release(d)
+	}
 	return nil
 }

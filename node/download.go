@@ -39,6 +39,8 @@ type download struct {
 	demand bool // pieces are wanted as readers ask, not all at once
 	log    *slog.Logger
 	cancel context.CancelFunc
+	yield  func()          // ends it with errYield
+	known  []peer.AddrInfo // peers that the caller named
 	inbox  chan exchange.Event
 	verify chan arrival // pieces from peers; never full: pick bounds what is in flight
 	direct chan arrival // pieces from origins
@@ -47,7 +49,10 @@ type download struct {
 	opened chan struct{}  // closed when table and writer are there
 	wg     sync.WaitGroup // workers; close waits for them
 
-	readers int // that share it; guarded by Node.mu
+	// Guarded by Node.mu.
+	readers int    // that share it
+	key     string // its place in Node.active
+	settled bool   // Target.Path is walked, and key is of what it names
 
 	// Set before done is closed, read after it.
 	result *Result
@@ -81,7 +86,7 @@ type download struct {
 // run is the download's only goroutine. It waits for nothing but its inbox and
 // its timer: while an event is applied, it is the only user of d.
 func (d *download) run(ctx context.Context) {
-	defer d.close()
+	defer d.close(ctx)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for d.phase != ended {

@@ -30,24 +30,31 @@ func (n *Node) Fetch(ctx context.Context, target merkle.Target, opt FetchOptions
 	if err := checkUsing(opt.Using); err != nil {
 		return nil, err
 	}
-	d, _, err := n.newDownload(ctx, target, opt, false)
-	if err != nil {
-		return nil, err
+	for a := (attempt{target: target, opt: opt, started: time.Now()}); ; {
+		d, _, err := n.newDownload(ctx, a)
+		if err != nil {
+			return nil, err
+		}
+		stop := context.AfterFunc(ctx, d.cancel)
+		<-d.left
+		stop()
+		if a.again(d) {
+			continue
+		}
+		if d.err != nil {
+			return nil, d.err
+		}
+		n.held(d.root)
+		return d.result, nil
 	}
-	stop := context.AfterFunc(ctx, d.cancel)
-	defer stop()
-	<-d.left
-	if d.err != nil {
-		return nil, d.err
-	}
-	n.held(d.root)
-	return d.result, nil
 }
 
 // Open returns the file that target names, for reading as it arrives. Readers
 // of one target share its download, and one that Fetch runs too.
 func (n *Node) Open(ctx context.Context, target merkle.Target, opt FetchOptions) (*Content, error) {
-	d, err := n.read(ctx, target, opt)
+	opt.Output = ""
+	a := attempt{target: target, opt: opt, demand: true, started: time.Now()}
+	d, err := n.read(ctx, a)
 	if err != nil {
 		return nil, err
 	}
@@ -56,15 +63,14 @@ func (n *Node) Open(ctx context.Context, target merkle.Target, opt FetchOptions)
 		n.release(d)
 		return nil, fmt.Errorf("%w: %v is a directory: name a file in it (CID/path), or get it", ErrUsage, d.target.Root)
 	}
-	return &Content{d: d, ctx: ctx, size: e.Size, at: -1}, nil
+	return &Content{n: n, from: a, d: d, ctx: ctx, size: e.Size, at: -1}, nil
 }
 
-// read returns a download of target whose table is known: the one that runs,
-// or a new one that fetches what is read. The caller gives it to release.
-func (n *Node) read(ctx context.Context, target merkle.Target, opt FetchOptions) (*download, error) {
-	opt.Output = ""
+// read returns a download whose table is known: the one that runs, or a new one
+// that fetches what is read. The caller gives it to release.
+func (n *Node) read(ctx context.Context, a attempt) (*download, error) {
 	for {
-		d, shared, err := n.newDownload(ctx, target, opt, true)
+		d, shared, err := n.newDownload(ctx, a)
 		if err != nil {
 			return nil, err
 		}
@@ -81,7 +87,7 @@ func (n *Node) read(ctx context.Context, target merkle.Target, opt FetchOptions)
 			return d, nil
 		default:
 		}
-		if !shared { // another's failure is not ours
+		if !a.again(d) && !shared { // another's failure is not ours
 			return nil, cmp.Or(d.err, errors.New("closed"))
 		}
 	}
@@ -122,7 +128,8 @@ func (n *Node) Cat(ctx context.Context, target merkle.Target, from, to int64, w 
 
 // List returns what a directory holds, or the one file that target names.
 func (n *Node) List(ctx context.Context, target merkle.Target, opt FetchOptions) ([]Entry, error) {
-	d, err := n.read(ctx, target, opt)
+	opt.Output = ""
+	d, err := n.read(ctx, attempt{target: target, opt: opt, demand: true, started: time.Now()})
 	if err != nil {
 		return nil, err
 	}
@@ -150,74 +157,73 @@ func entries(t *merkle.Table, name string) []Entry {
 	return out
 }
 
-// newDownload starts the loop of a root. One root has one download at a time:
-// a second waits for the first and then finds the pieces on disk, but readers of
-// the same path share it.
-func (n *Node) newDownload(ctx context.Context, target merkle.Target, opt FetchOptions, demand bool) (d *download, shared bool, err error) {
+// newDownload starts the loop of a root, or returns the one that a reader may
+// share: see enter.
+func (n *Node) newDownload(ctx context.Context, a attempt) (d *download, shared bool, err error) {
 	if n.exchange == nil {
 		return nil, false, ErrOffline
 	}
-	origins, err := n.sources(target, opt)
+	origins, err := n.sources(a.target, a.opt)
 	if err != nil {
 		return nil, false, err
 	}
-	peers, err := addrInfos(append(slices.Clone(opt.Peers), target.Peers...))
+	peers, err := addrInfos(append(slices.Clone(a.opt.Peers), a.target.Peers...))
 	if err != nil {
 		return nil, false, err
 	}
-	joinBy, err := addrInfos(opt.Bootstrap)
+	joinBy, err := addrInfos(a.opt.Bootstrap)
 	if err != nil {
 		return nil, false, err
 	}
-	loopCtx, cancel := context.WithCancel(n.ctx)
-	now := time.Now()
+	loopCtx, end := context.WithCancelCause(n.ctx)
 	d = &download{
-		n: n, target: target, opt: opt, demand: demand, cancel: cancel, log: n.log.With("root", target.Root),
+		n: n, target: a.target, opt: a.opt, demand: a.demand, log: n.log.With("root", a.target.Root),
+		cancel: func() { end(context.Canceled) }, yield: func() { end(errYield) },
 		inbox: make(chan exchange.Event, 256), // so that one slow decision stalls no peer's reader
 		// Each piece in flight has a slot, copies and what is cancelled in time too.
 		verify: make(chan arrival, 2*maxStarted), direct: make(chan arrival),
 		done: make(chan struct{}), opened: make(chan struct{}), left: make(chan struct{}),
-		started: now, useful: now, peers: map[peer.ID]*remote{}, origins: origins,
+		known: append(peers, joinBy...), started: a.started, useful: time.Now(),
+		peers: map[peer.ID]*remote{}, origins: origins,
 		trees: treeSearch{slow: map[*exchange.Session]int{}},
 		look:  lookup{seen: map[peer.ID]*candidate{}}, count: newTally(),
 		wanting: map[int][]*want{}, rng: newRand(),
 	}
-	if demand {
+	if a.demand {
 		d.readers = 1
 	}
-	in, err := n.enter(ctx, d)
+	in, err := n.enter(ctx, d, a.path)
 	if err != nil || in != d {
-		cancel()
+		d.cancel()
 		return in, true, err
-	}
-	if err := d.begin(); err != nil {
-		n.exit(d)
-		cancel()
-		return nil, false, err
 	}
 	if d.exchange, err = n.exchange.Open(d.root, d.inbox); err != nil {
 		n.exit(d)
-		cancel()
+		d.cancel()
 		return nil, false, err
 	}
 	n.joinThrough(joinBy)
-	for _, info := range append(peers, joinBy...) {
+	for _, info := range d.known {
 		d.onProvider(loopCtx, info)
 	}
 	for _, s := range n.exchange.Sessions() {
-		d.join(now, s)
+		d.join(time.Now(), s)
 	}
-	n.announce(target.Root)
+	n.announce(a.target.Root)
 	n.wg.Go(func() { d.run(loopCtx) })
 	return d, false, nil
 }
 
 // close lets go of everything, in the order in which nothing can wait for
 // another: peers first, then workers, then the disk.
-func (d *download) close() {
+func (d *download) close(ctx context.Context) {
+	yielded := errors.Is(context.Cause(ctx), errYield) && d.result == nil
 	d.cancel()
 	if d.phase != ended {
 		d.fail(context.Canceled)
+	}
+	if yielded {
+		d.err = errYield
 	}
 	d.report(time.Now(), true)
 	d.exchange.Close()

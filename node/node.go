@@ -48,8 +48,8 @@ type Node struct {
 	storeMax int64 // bytes kept for readers
 
 	mu     sync.Mutex
-	active map[string]*download  // by Target.Root
-	views  map[string]RootStatus // of active downloads, by root
+	active map[string]*download // by the node that each is at: see enter
+	views  map[*download]RootStatus // of active downloads
 	extra  []peer.AddrInfo       // joined through, beside boot
 }
 
@@ -70,7 +70,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, log: cfg.Log, started: time.Now(), boot: boot,
-		active: map[string]*download{}, views: map[string]RootStatus{},
+		active: map[string]*download{}, views: map[*download]RootStatus{},
 	}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)

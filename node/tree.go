@@ -40,13 +40,16 @@ func (t *treeSearch) forget(s *exchange.Session) {
 	delete(t.slow, s)
 }
 
-// begin starts at the target's root with whatever the store holds already.
-// It runs before the loop and may use the disk.
-func (d *download) begin() error {
-	d.root = d.target.Root
+// begin starts at the target's root, or where its path is known to lead, with
+// whatever the store holds already. It runs before the loop and may use the disk.
+func (d *download) begin(path *merkle.Step) error {
+	d.root, d.phase = d.target.Root, resolving
 	step, err := merkle.Resolve(d.target.Root, d.target.Path)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	if path != nil {
+		step = *path
 	}
 	d.step = step
 	if d.step.Done {
@@ -261,6 +264,10 @@ func (d *download) haveTree(ctx context.Context, now time.Time) {
 // moveTo asks the same peers for a node below the root, by its own numbers. The
 // root stays open, and is closed with the download, if the node cannot be.
 func (d *download) moveTo(now time.Time, c cid.Cid) {
+	if !d.n.move(d) {
+		d.fail(errElsewhere)
+		return
+	}
 	x, err := d.n.exchange.Open(c, d.inbox)
 	if err != nil {
 		d.fail(err)
