@@ -171,6 +171,7 @@ func (d *download) onLost(now time.Time, ev lost) {
 	}
 	d.picker.Lost(now, ev.piece)
 	d.policy.Lost(now, ev.piece)
+	d.covered -= d.weight(ev.piece)
 	if !d.demand {
 		d.lacking++
 	}

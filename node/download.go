@@ -69,6 +69,7 @@ type download struct {
 	writer   store.Writer
 	have     exchange.HaveMap // verified and written
 	lacking  int              // pieces wanted and not had
+	covered  int64            // payload that is here: of pieces at all their places, and of the tree
 	exchange *exchange.Root
 	picker   *pick.Picker
 	policy   *policy.Policy

@@ -13,26 +13,35 @@ import (
 // library is the node as exchange sees it: what can be served.
 type library Node
 
-// Held builds the table of any interior or leaf CID whose tree is here whole.
+// Held is the table of any interior or leaf CID whose tree is here whole, and
+// what is here of it.
 func (l *library) Held(_ context.Context, c cid.Cid) (exchange.Held, bool) {
 	n := (*Node)(l)
-	tree, err := store.LoadTree(n.store, c)
-	if err != nil {
-		return exchange.Held{}, false
+	h, ok := n.shelf.get(c)
+	if ok {
+		_, err := n.store.Block(h.Tree[0])
+		ok = err == nil // else it was unshared
 	}
-	table, err := tree.Table()
-	if err != nil {
-		return exchange.Held{}, false
+	if !ok {
+		tree, err := store.LoadTree(n.store, c)
+		if err != nil {
+			return exchange.Held{}, false
+		}
+		if h.Table, err = tree.Table(); err != nil {
+			return exchange.Held{}, false
+		}
+		if h.Tree = cids(tree.Blocks()); len(h.Tree) > 0 {
+			n.shelf.put(h)
+		} else {
+			h.Tree = []cid.Cid{c} // a leaf that is a root: its block is all the tree there is
+		}
 	}
-	keys := make([]merkle.Key, len(table.Pieces))
-	for i, p := range table.Pieces {
+	keys := make([]merkle.Key, len(h.Table.Pieces))
+	for i, p := range h.Table.Pieces {
 		keys[i] = p.Key
 	}
-	nodes := cids(tree.Blocks())
-	if len(nodes) == 0 {
-		nodes = []cid.Cid{c} // a leaf that is a root: its block is all the tree there is
-	}
-	return exchange.Held{Table: table, Have: n.store.Have(keys), Tree: nodes}, true
+	h.Have = n.store.Have(keys)
+	return h, true
 }
 
 // Block returns an interior block, or a leaf that is a root by itself.

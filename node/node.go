@@ -46,11 +46,12 @@ type Node struct {
 	closing   sync.Once
 
 	storeMax int64 // bytes kept for readers
+	shelf    shelf // of tables that peers ask for
 
 	mu     sync.Mutex
-	active map[string]*download // by the node that each is at: see enter
+	active map[string]*download     // by the node that each is at: see enter
 	views  map[*download]RootStatus // of active downloads
-	extra  []peer.AddrInfo       // joined through, beside boot
+	extra  []peer.AddrInfo          // joined through, beside boot
 }
 
 var _ API = (*Node)(nil)

@@ -98,8 +98,10 @@ func (d *download) onCreated(ctx context.Context, now time.Time, ev created) {
 	}
 	d.writer, d.useful = ev.writer, now // reading what is here takes as long as it takes
 	sizes := make([]int, len(d.table.Pieces))
+	d.covered = d.table.Size
 	for i, p := range d.table.Pieces {
 		sizes[i] = p.Size
+		d.covered -= d.weight(i)
 	}
 	d.picker = pick.New(pick.Config{MaxStarted: maxStarted, MaxBytes: maxBytes}, sizes, d.rng)
 	d.policy = policy.New(policy.Config{Class: d.opt.Class, OriginAfter: d.opt.OriginAfter}, sizes, string(d.n.self), d.rng)
@@ -152,11 +154,17 @@ func (d *download) startWorkers(ctx context.Context) {
 	}
 }
 
+// weight is the payload of a piece at all its places.
+func (d *download) weight(piece int) int64 {
+	return int64(d.table.Pieces[piece].Payload) * int64(len(d.table.Places(piece)))
+}
+
 // had notes that a piece is here: for the count, and for readers that wait.
 func (d *download) had(piece int) {
 	if !d.demand {
 		d.lacking--
 	}
+	d.covered += d.weight(piece)
 	for _, w := range d.wanting[piece] {
 		w.got(piece)
 	}

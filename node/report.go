@@ -65,7 +65,7 @@ func (d *download) report(now time.Time, force bool) time.Time {
 
 func (d *download) progress() Progress {
 	p := Progress{
-		CID: d.target.Root.String(), Name: d.name(), Have: d.count.bytes(), Rate: d.tell.rate,
+		CID: d.target.Root.String(), Name: d.name(), Have: d.covered, Rate: d.tell.rate,
 		Peers: d.livePeers(), From: d.count.from, Waiting: d.tell.waiting,
 	}
 	if d.table != nil {
