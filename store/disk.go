@@ -13,6 +13,7 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/shoal-p2p/shoal/merkle"
 	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
 )
 
 // Config tunes a Disk. The zero value works.
@@ -49,7 +50,9 @@ type Disk struct {
 
 var _ Store = (*Disk)(nil)
 
-// Open opens the store in dir, which is made (mode 0700) if it is not there.
+// Open opens the store in dir, which is made (mode 0700) if it is not there. On
+// a file system that is mounted read-only what is there is read and verified,
+// and every change is an error.
 // It returns ErrLocked within Config.LockWait when another process has it.
 func Open(dir string, cfg Config) (*Disk, error) {
 	dir, err := filepath.Abs(dir)
@@ -71,7 +74,10 @@ func Open(dir string, cfg Config) (*Disk, error) {
 		files: newHandles(cfg.OpenFiles), locs: newLocations(), cached: newCached(),
 		layer: osLayer{}, active: map[string]*diskWriter{},
 	}
-	if err := errors.Join(d.sweep(), d.loadCached(), d.endPlans()); err != nil {
+	if err = d.loadCached(); err == nil && !db.IsReadOnly() {
+		err = errors.Join(d.sweep(), d.endPlans(), d.recover())
+	}
+	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return d, nil
@@ -96,7 +102,9 @@ func (d *Disk) Close() error {
 	for _, w := range ws {
 		errs = append(errs, w.Close())
 	}
-	errs = append(errs, d.saveUsed())
+	if !d.db.IsReadOnly() {
+		errs = append(errs, d.saveUsed())
+	}
 	d.files.close()
 	return errors.Join(append(errs, d.db.Close())...)
 }
@@ -106,7 +114,13 @@ func (d *Disk) view(fn func(tx) error) error {
 }
 
 func (d *Disk) update(fn func(tx) error) error {
-	if err := d.db.Update(func(t *bbolt.Tx) error { return fn(tx{t}) }); err != nil {
+	err := d.layer.commit(func() error {
+		return d.db.Update(func(t *bbolt.Tx) error { return fn(tx{t}) })
+	})
+	if errors.Is(err, bbolterrors.ErrDatabaseReadOnly) {
+		err = readOnly
+	}
+	if err != nil {
 		return diskErr("write index", d.db.Path(), err)
 	}
 	return nil
@@ -191,6 +205,9 @@ func (d *Disk) pathOf(file uint64) (string, error) {
 			return err
 		}
 		p, err := t.place(f.Place)
+		if err == nil && p.Kind == partial && isMoved(p) {
+			p.Base = p.Target // and the index could not be told yet
+		}
 		path = d.join(p, f.Rel)
 		return err
 	})
@@ -231,8 +248,13 @@ func (d *Disk) sweep() error {
 func (d *Disk) erase(names []string) error {
 	for _, name := range names {
 		path := filepath.Join(d.dir, "pieces", filepath.Base(name))
-		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := d.layer.erase(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return diskErr("delete", path, err)
+		}
+	}
+	if dir := filepath.Join(d.dir, "pieces"); len(names) > 0 {
+		if err := d.layer.syncDir(dir); err != nil { // else a file could come back that nothing knows
+			return diskErr("write", dir, err)
 		}
 	}
 	return d.update(func(t tx) error {

@@ -38,7 +38,12 @@ const indexVersion = "1"
 // openIndex opens or creates the index, and gives up after wait when another
 // process has it.
 func openIndex(path string, wait time.Duration) (*bbolt.DB, error) {
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: wait, FreelistType: bbolt.FreelistMapType})
+	opt := bbolt.Options{Timeout: wait, FreelistType: bbolt.FreelistMapType}
+	db, err := bbolt.Open(path, 0o600, &opt)
+	if errors.Is(err, readOnly) { // what is here can be read and served
+		opt.ReadOnly = true
+		db, err = bbolt.Open(path, 0o600, &opt)
+	}
 	if errors.Is(err, bbolterrors.ErrTimeout) {
 		return nil, fmt.Errorf("%s: %w: stop that one, or give this one a directory of its own (--dir)",
 			filepath.Dir(path), ErrLocked)
@@ -49,39 +54,59 @@ func openIndex(path string, wait time.Duration) (*bbolt.DB, error) {
 	if err != nil {
 		return nil, diskErr("open", path, err)
 	}
-	if err := db.Update(prepare); err != nil {
+	err = db.View(func(btx *bbolt.Tx) error {
+		return errors.Join(checkVersion(btx), missing(btx))
+	})
+	if errors.Is(err, errUnprepared) {
+		err = db.Update(prepare)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), db.Close())
 	}
 	return db, nil
 }
 
-func prepare(btx *bbolt.Tx) error {
-	if meta := btx.Bucket(metaBucket); meta != nil {
-		if v := meta.Get([]byte("version")); string(v) != indexVersion {
-			return fmt.Errorf("its format is %q and this shoal knows %q: use the shoal that made it", v, indexVersion)
-		}
-		return added(btx)
-	}
-	for _, name := range [][]byte{
-		metaBucket, rootsBucket, treesBucket, blocksBucket, placesBucket, basesBucket,
-		filesBucket, leavesBucket, doomedBucket, valuesBucket,
-	} {
-		if _, err := btx.CreateBucket(name); err != nil {
-			return err
-		}
-	}
-	return errors.Join(added(btx), btx.Bucket(metaBucket).Put([]byte("version"), []byte(indexVersion)))
+// buckets are those of an index. cached and pins came after the first release of
+// the format: a shoal that does not know them finds all else as before.
+var buckets = [][]byte{
+	metaBucket, rootsBucket, treesBucket, blocksBucket, placesBucket, basesBucket,
+	filesBucket, leavesBucket, doomedBucket, valuesBucket, cachedBucket, pinsBucket,
 }
 
-// added makes the buckets that came after the first release of the format. A
-// shoal that does not know them finds all else as before.
-func added(btx *bbolt.Tx) error {
-	for _, name := range [][]byte{cachedBucket, pinsBucket} {
+var errUnprepared = errors.New("some of its parts are missing")
+
+// missing returns errUnprepared unless all buckets are there.
+func missing(btx *bbolt.Tx) error {
+	for _, name := range buckets {
+		if btx.Bucket(name) == nil {
+			return errUnprepared
+		}
+	}
+	return nil
+}
+
+// checkVersion refuses the index of another format.
+func checkVersion(btx *bbolt.Tx) error {
+	meta := btx.Bucket(metaBucket)
+	if meta == nil {
+		return errUnprepared
+	}
+	if v := meta.Get([]byte("version")); string(v) != indexVersion {
+		return fmt.Errorf("its format is %q and this shoal knows %q: use the shoal that made it", v, indexVersion)
+	}
+	return nil
+}
+
+func prepare(btx *bbolt.Tx) error {
+	if err := checkVersion(btx); err != nil && !errors.Is(err, errUnprepared) {
+		return err
+	}
+	for _, name := range buckets {
 		if _, err := btx.CreateBucketIfNotExists(name); err != nil {
 			return err
 		}
 	}
-	return nil
+	return btx.Bucket(metaBucket).Put([]byte("version"), []byte(indexVersion))
 }
 
 // tx is a transaction on the index, with its buckets as Go values.
@@ -97,7 +122,8 @@ func rootKey(c cid.Cid) []byte {
 	return c.Bytes()
 }
 
-func num(v uint64) []byte { return binary.BigEndian.AppendUint64(nil, v) }
+func number(b []byte) uint64 { return binary.BigEndian.Uint64(b) }
+func num(v uint64) []byte    { return binary.BigEndian.AppendUint64(nil, v) }
 
 func leafKey(k merkle.Key, file uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(make([]byte, 0, len(k)+8), k[:]...), file)

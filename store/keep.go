@@ -147,7 +147,7 @@ func (d *Disk) Leftover() (int64, error) {
 			continue
 		}
 		path := filepath.Join(dir, e.Name())
-		if err := os.Remove(path); err != nil {
+		if err := d.layer.erase(path); err != nil {
 			return bytes, diskErr("delete", path, err)
 		}
 		bytes += fi.Size()

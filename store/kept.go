@@ -38,7 +38,11 @@ func (d *Disk) newKept() (*keptFile, error) {
 		return nil, err
 	}
 	path := d.keptPath(name)
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	var f *os.File
+	err = d.layer.create(path, func() (err error) {
+		f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		return err
+	})
 	if err != nil {
 		return nil, diskErr("create", path, err)
 	}
@@ -65,6 +69,15 @@ func (k *keptFile) put(key merkle.Key, prefix, payload, suffix []byte) (location
 	return at, nil
 }
 
+// spoil forgets leaves; they are written elsewhere when they come again.
+func (k *keptFile) spoil(ls []located) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, l := range ls {
+		delete(k.placed, l.key)
+	}
+}
+
 // keep is scan.keep.
 func (k *keptFile) keep(n *node, l merkle.Leaf, payload []byte) error {
 	prefix, suffix := n.prefix, n.suffix
@@ -78,9 +91,9 @@ func (k *keptFile) keep(n *node, l merkle.Leaf, payload []byte) error {
 // durable makes bytes and name durable.
 func (k *keptFile) durable() error {
 	if err := k.d.layer.sync(k.file); err != nil {
-		return diskErr("write", k.file.Name(), err)
+		return unsynced{diskErr("write", k.file.Name(), err)}
 	}
-	if err := syncDir(filepath.Dir(k.file.Name())); err != nil {
+	if err := k.d.layer.syncDir(filepath.Dir(k.file.Name())); err != nil {
 		return diskErr("write", filepath.Dir(k.file.Name()), err)
 	}
 	return nil

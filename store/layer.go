@@ -14,6 +14,16 @@ type fileLayer interface {
 	sync(f *os.File) error
 	// syncTree makes the file system that holds dir durable; false if it cannot.
 	syncTree(dir *os.File) (bool, error)
+	// syncDir makes the names in a directory durable.
+	syncDir(path string) error
+	// create runs make, which gives path to something new.
+	create(path string, make func() error) error
+	// change runs do, which changes what stands at path but not its bytes.
+	change(path string, do func() error) error
+	// erase deletes a file.
+	erase(path string) error
+	// commit runs a transaction on the index, which is done and durable, or not done at all.
+	commit(do func() error) error
 	// rename never replaces what stands at to.
 	rename(from, to string) error
 	// swap exchanges two names, or returns errors.ErrUnsupported.
@@ -28,6 +38,11 @@ func (osLayer) readAt(f *os.File, b []byte, off int64) (int, error)  { return re
 func (osLayer) writeAt(f *os.File, b []byte, off int64) (int, error) { return writeSteps(f, b, off) }
 func (osLayer) sync(f *os.File) error                                { return syncData(f) }
 func (osLayer) syncTree(dir *os.File) (bool, error)                  { return syncTree(dir) }
+func (osLayer) syncDir(path string) error                            { return syncDir(path) }
+func (osLayer) create(_ string, make func() error) error             { return make() }
+func (osLayer) change(_ string, do func() error) error               { return do() }
+func (osLayer) erase(path string) error                              { return os.Remove(path) }
+func (osLayer) commit(do func() error) error                         { return do() }
 func (osLayer) rename(from, to string) error                         { return renameNew(from, to) }
 func (osLayer) swap(a, b string) error                               { return swapNames(a, b) }
 func (osLayer) remove(root *os.Root, rel string) error               { return root.Remove(rel) }

@@ -105,7 +105,11 @@ func (t *target) make() error {
 }
 
 func (t *target) makeFile() (fs.FileInfo, error) {
-	f, err := os.OpenFile(t.partial, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o777)
+	var f *os.File
+	err := t.layer.create(t.partial, func() (err error) {
+		f, err = os.OpenFile(t.partial, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o777)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +125,7 @@ func (t *target) makeFile() (fs.FileInfo, error) {
 }
 
 func (t *target) makeDir() (fs.FileInfo, error) {
-	if err := os.Mkdir(t.partial, 0o700); err != nil {
+	if err := t.layer.create(t.partial, func() error { return os.Mkdir(t.partial, 0o700) }); err != nil {
 		return nil, err
 	}
 	root, err := os.OpenRoot(t.partial)
@@ -157,12 +161,14 @@ const reserveFrom = 16 << 20
 
 // size gives a new file its length, so that its end never has to be cut.
 func (t *target) size(f *os.File, size int64) error {
-	if size >= reserveFrom {
-		if err := preallocate(f, size); err != nil {
-			return err
+	return t.layer.change(f.Name(), func() error {
+		if size >= reserveFrom {
+			if err := preallocate(f, size); err != nil {
+				return err
+			}
 		}
-	}
-	return f.Truncate(size)
+		return f.Truncate(size)
+	})
 }
 
 // resumeTarget opens what an earlier makeTarget made; false if it is not there
@@ -222,7 +228,7 @@ func (t *target) prepare() (wrote []int, err error) {
 
 func (t *target) mkdir(rel string) error {
 	rel = filepath.FromSlash(rel)
-	err := t.root.Mkdir(rel, 0o777)
+	err := t.layer.create(filepath.Join(t.partial, rel), func() error { return t.root.Mkdir(rel, 0o777) })
 	if errors.Is(err, fs.ErrExist) {
 		fi, lerr := t.root.Lstat(rel)
 		if lerr == nil && fi.IsDir() {
@@ -300,7 +306,11 @@ func (t *target) openFile(entry int) (*os.File, error) {
 	}
 	e := &t.table.Entries[entry]
 	rel := filepath.FromSlash(e.Path)
-	f, err := t.root.OpenFile(rel, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+	var f *os.File
+	err := t.layer.create(filepath.Join(t.partial, rel), func() (err error) {
+		f, err = t.root.OpenFile(rel, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+		return err
+	})
 	if err == nil {
 		if err := t.size(f, e.Size); err != nil {
 			_ = f.Close() // nothing was written

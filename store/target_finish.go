@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -77,7 +78,7 @@ func (t *target) syncFile(entry int) error {
 	defer t.files.release(h)
 	startWriteback(h.file)
 	if err := t.layer.sync(h.file); err != nil {
-		return diskErr("write", t.path(entry), err)
+		return unsynced{diskErr("write", t.path(entry), err)}
 	}
 	return nil
 }
@@ -91,9 +92,29 @@ func (t *target) syncAll() (bool, error) {
 	defer dir.Close()
 	did, err := t.layer.syncTree(dir)
 	if err != nil {
-		return did, diskErr("write", t.partial, err)
+		return did, unsynced{diskErr("write", t.partial, err)}
 	}
 	return did, nil
+}
+
+// spoil changes a byte of each leaf, so that its hash tells that it is to be
+// written again. That this fails, on a disk that fails, cannot be helped.
+func (t *target) spoil(ls []located) {
+	for _, l := range ls {
+		if l.loc.Payload == 0 {
+			continue
+		}
+		entry := int(l.file - t.first)
+		if h, err := t.open(entry); err == nil {
+			var b [1]byte
+			_, err := t.layer.readAt(h.file, b[:], l.loc.Off)
+			t.files.release(h)
+			if err == nil {
+				b[0] ^= 0xff
+				_ = t.writeAt(entry, b[:], l.loc.Off)
+			}
+		}
+	}
 }
 
 // finish makes everything durable and then gives it its final name. After a
@@ -121,7 +142,7 @@ func (t *target) finish() error {
 }
 
 func (t *target) syncParent() error {
-	if err := syncDir(filepath.Dir(t.final)); err != nil {
+	if err := t.layer.syncDir(filepath.Dir(t.final)); err != nil {
 		return diskErr("write", filepath.Dir(t.final), err)
 	}
 	return nil
@@ -130,7 +151,8 @@ func (t *target) syncParent() error {
 // finishLink makes the link itself; what stood for it until now is removed.
 func (t *target) finishLink() error {
 	target := filepath.FromSlash(t.table.Entries[0].Target)
-	if err := os.Symlink(target, t.final); err != nil {
+	err := t.layer.create(t.final, func() error { return os.Symlink(target, t.final) })
+	if err != nil {
 		if have, rerr := os.Readlink(t.final); rerr != nil || have != target || !t.renamed {
 			if errors.Is(err, fs.ErrExist) {
 				return fmt.Errorf("%s: %w: delete it or choose another path", t.final, ErrExists)
@@ -139,7 +161,7 @@ func (t *target) finishLink() error {
 		}
 	}
 	if !t.renamed {
-		if err := os.Remove(t.partial); err != nil {
+		if err := t.layer.erase(t.partial); err != nil {
 			return diskErr("delete", t.partial, err)
 		}
 	}
@@ -177,18 +199,18 @@ func (t *target) chmod(e *merkle.Entry) error {
 		mode = os.FileMode(e.Mode) & 0o777
 	}
 	mode = mode&t.perm | own
-	if t.root == nil {
-		return os.Chmod(t.partial, mode)
-	}
-	if e.Path == "" {
-		return t.root.Chmod(".", mode)
-	}
-	return t.root.Chmod(filepath.FromSlash(e.Path), mode)
+	rel := filepath.FromSlash(e.Path)
+	return t.layer.change(filepath.Join(t.partial, rel), func() error {
+		if t.root == nil {
+			return os.Chmod(t.partial, mode)
+		}
+		return t.root.Chmod(cmp.Or(rel, "."), mode)
+	})
 }
 
 func (t *target) link(e *merkle.Entry) error {
 	rel, to := filepath.FromSlash(e.Path), filepath.FromSlash(e.Target)
-	err := t.root.Symlink(to, rel)
+	err := t.layer.create(filepath.Join(t.partial, rel), func() error { return t.root.Symlink(to, rel) })
 	if errors.Is(err, fs.ErrExist) {
 		if have, rerr := t.root.Readlink(rel); rerr == nil && have == to {
 			return nil // made before a crash
@@ -211,7 +233,7 @@ func (t *target) durable() error {
 		case merkle.File:
 			err = t.syncFile(i)
 		case merkle.Directory:
-			err = syncDir(t.path(i))
+			err = t.layer.syncDir(t.path(i))
 		}
 		if err != nil {
 			return diskErr("write", t.path(i), err)

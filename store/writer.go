@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -15,8 +16,11 @@ import (
 type output interface {
 	// put writes a leaf block and says where it can be read.
 	put(piece int, block []byte) ([]located, error)
-	// sync makes the bytes of files durable.
+	// sync makes the bytes of files durable. After an unsynced error nobody can
+	// tell what of them is: see spoil.
 	sync(files []uint64) error
+	// spoil makes what was put at ls wrong, or forgets it.
+	spoil(ls []located)
 	// finish makes all durable and gives it its final name.
 	finish() error
 	// stand is where a file is.
@@ -145,6 +149,9 @@ func (w *diskWriter) flush() error {
 		return nil
 	}
 	err := w.out.sync(files)
+	if w.distrust(err, claims) {
+		return err
+	}
 	if err == nil {
 		err = w.d.update(func(t tx) error { return w.claim(t, claims) })
 	}
@@ -154,6 +161,38 @@ func (w *diskWriter) flush() error {
 	}
 	w.d.locs.dropLive(claims)
 	return nil
+}
+
+// unsynced is a failed sync. The system may have dropped what it could not
+// write and call it clean: the next sync would succeed, and reads find the bytes
+// in memory until the machine restarts. (As PostgreSQL found in 2018: "fsync
+// failure", LWN 752063.)
+type unsynced struct{ error }
+
+func (u unsynced) Unwrap() error { return u.error }
+
+// distrust takes back what was written since the last Sync, if err says that it
+// may be lost. It is fetched and written again then, also by a later Create,
+// which finds what is spoiled by its hash. TestFaultPoints drives it.
+func (w *diskWriter) distrust(err error, claims []located) bool {
+	if _, failed := errors.AsType[unsynced](err); !failed {
+		return false
+	}
+	w.out.spoil(claims)
+	w.d.locs.dropLive(claims)
+	lost := make(map[merkle.Key]bool, len(claims))
+	for _, l := range claims {
+		lost[l.key] = true
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i, p := range w.table.Pieces {
+		if lost[p.Key] && w.written[i] {
+			w.written[i] = false
+			w.left++
+		}
+	}
+	return true
 }
 
 // claim puts leaves in the index and counts them.
@@ -239,6 +278,9 @@ func (w *diskWriter) Finish(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("finish %v: %d of %d pieces are not here: %w", w.table.Root, left, len(w.table.Pieces), ErrNotFound)
 	}
 	if err := w.settle(ctx); err != nil {
+		if claims, files := w.take(); !w.distrust(err, claims) {
+			w.giveBack(claims, files)
+		}
 		return "", err
 	}
 	claims, files := w.take()
