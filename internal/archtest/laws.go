@@ -47,6 +47,7 @@ var shoal = laws{
 			[]string{"cdnfallback/origintest", "dht/dhttest", "internal/testnet", "store/storetest"}},
 		{"store", []string{"merkle"}, []string{"store/storetest"}},
 		{"store/storetest", []string{"merkle", "store"}, nil},
+		{"swarm", []string{"swarm/membership"}, []string{"internal/testnet"}},
 		{"swarm/membership", nil, nil},
 	},
 	pure: []purity{

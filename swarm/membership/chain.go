@@ -29,6 +29,7 @@ type Membership struct {
 	NotBefore   time.Time // of the last link
 	NotAfter    time.Time // the earliest of all links
 	Invite      peer.ID   // whose key vouches; "" when countersigned
+	Uses        uint64    // that the invite has; 0 when countersigned
 	By          []peer.ID // inviters between the authority and the peer, the authority left out
 }
 
@@ -173,7 +174,7 @@ func (w *walker) take(kind string, g Invite) error {
 	}
 	switch {
 	case w.last == inviteType:
-		w.m.Invite = w.holder
+		w.m.Invite, w.m.Uses = w.holder, w.invite.Uses
 	case w.last == grantType:
 		w.m.By = append(w.m.By, w.holder)
 	}

@@ -1,0 +1,147 @@
+package swarm
+
+import (
+	"cmp"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/shoal-p2p/shoal/swarm/membership"
+)
+
+// Create makes a private swarm called name with the node of key as its first
+// member, which has every role, and keeps its state in dir. authority is the
+// file of the swarm's own key: made if it is not there, read if it is;
+// dir/authority.key if "". It returns that file's path.
+func Create(dir, name, authority string, key crypto.PrivKey) (string, error) {
+	if err := membership.CheckName(name); err != nil {
+		return "", err
+	}
+	if Exists(dir) {
+		return "", fmt.Errorf("%s is in a private swarm already", dir)
+	}
+	path, err := filepath.Abs(cmp.Or(authority, filepath.Join(dir, "authority.key")))
+	if err != nil {
+		return "", err
+	}
+	root, err := authorityKey(path, true)
+	if err != nil {
+		return "", err
+	}
+	self, err := peer.IDFromPublicKey(key.GetPublic())
+	if err != nil {
+		return "", err
+	}
+	i, err := membership.Authority(root)
+	if err != nil {
+		return "", err
+	}
+	chain, err := i.Grant(time.Now(), self, membership.AllRoles, membership.Founder)
+	if err != nil {
+		return "", err
+	}
+	st := state{Version: 1, Name: name, ID: i.Swarm, Chain: membership.AppendChain(nil, chain), Authority: path}
+	return path, st.save(dir)
+}
+
+// authorityKey reads the authority's key, or makes it.
+func authorityKey(path string, make bool) (crypto.PrivKey, error) {
+	b, err := os.ReadFile(path)
+	if err == nil {
+		key, err := crypto.UnmarshalPrivateKey(b)
+		if err == nil && key.Type() != crypto.Ed25519 {
+			err = errors.New("it is not an Ed25519 key")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the authority's key %s: %w", path, err)
+		}
+		return key, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) || !make {
+		return nil, fmt.Errorf("read the authority's key: %w", err)
+	}
+	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make the authority's key: %w", err)
+	}
+	if b, err = crypto.MarshalPrivateKey(key); err == nil {
+		err = writeFile(path, b)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("keep the authority's key: %w", err)
+	}
+	return key, nil
+}
+
+// Join makes the node of key a provisional member by an invite's string, and
+// keeps that in dir. It talks to nobody. In a directory that is in the invite's
+// swarm already it changes nothing, unless the membership there has ended.
+func Join(dir, invite string, key crypto.PrivKey) error {
+	t, err := membership.ParseToken(invite)
+	if err != nil {
+		return fmt.Errorf("read the invite: %w", err)
+	}
+	now := time.Now()
+	in, err := membership.CheckInvite(now, t.Chain, nil)
+	if old, oldErr := load(dir); oldErr == nil {
+		switch {
+		case err == nil && old.ID != in.Swarm:
+			return fmt.Errorf("%s is in the private swarm %q already; give the other one its own directory: --swarm %s", dir, old.Name, t.Name)
+		case old.standing(now, key):
+			return nil
+		}
+	} else if !errors.Is(oldErr, ErrNotPrivate) {
+		return oldErr
+	}
+	if err != nil {
+		return fmt.Errorf("the invite to %q does not count: %w; ask for a new one", t.Name, err)
+	}
+	self, err := peer.IDFromPublicKey(key.GetPublic())
+	if err != nil {
+		return err
+	}
+	chain, err := membership.Mint(now, t.Chain, t.Seed, self)
+	if err != nil {
+		return fmt.Errorf("use the invite: %w", err)
+	}
+	st := state{Version: 1, Name: t.Name, ID: in.Swarm, Chain: membership.AppendChain(nil, chain)}
+	if old, err := load(dir); err == nil { // what is revoked stays so
+		st.List, st.Revoked, st.Members = old.List, old.Revoked, old.Members
+	}
+	for _, a := range t.Addrs {
+		st.Addrs = append(st.Addrs, a.String())
+	}
+	return st.save(dir)
+}
+
+// standing reports whether the state holds a membership of key's that counts.
+func (st *state) standing(now time.Time, key crypto.PrivKey) bool {
+	self, err := peer.IDFromPublicKey(key.GetPublic())
+	if err != nil {
+		return false
+	}
+	chain, err := membership.ParseChain(st.Chain)
+	if err != nil {
+		return false
+	}
+	_, err = membership.Check(now, st.ID, self, chain, nil)
+	return err == nil
+}
+
+// Leave forgets the swarm of dir: membership, lists and who was met. The
+// authority's key stays. ErrNotPrivate if there is nothing to leave.
+func Leave(dir string) error {
+	if err := os.Remove(statePath(dir)); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return ErrNotPrivate
+		}
+		return fmt.Errorf("forget the swarm: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,254 @@
+package swarm
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/shoal-p2p/shoal/swarm/membership"
+)
+
+// begin opens the admission stream to a peer and goes through the handshake.
+func (s *Swarm) begin(ctx context.Context, p peer.ID) error {
+	ctx = network.WithAllowLimitedConn(network.WithNoDial(ctx, "admission"), "admission")
+	st, err := s.inner.NewStream(ctx, p, s.protocol())
+	if err != nil {
+		err = fmt.Errorf("it does not speak the admission protocol of this swarm: %w", err)
+		if !s.Admitted(p) {
+			s.tried(p, err)
+			_ = s.inner.Network().ClosePeer(p)
+		}
+		return err
+	}
+	return s.talk(ctx, st, true)
+}
+
+// answer takes an admission stream: a handshake, or a list that a member pushes.
+func (s *Swarm) answer(st network.Stream) {
+	if !s.spawn(func() {
+		ctx, cancel := context.WithTimeout(s.ctx, admitTimeout)
+		defer cancel()
+		if err := s.talk(ctx, st, false); err != nil {
+			s.log.Debug("not admitted", "peer", st.Conn().RemotePeer(), "err", err)
+		}
+	}) {
+		_ = st.Reset()
+	}
+}
+
+// talk goes through a handshake and acts on its end. first is whether we opened
+// the stream.
+func (s *Swarm) talk(ctx context.Context, st network.Stream, first bool) error {
+	p := st.Conn().RemotePeer()
+	defer context.AfterFunc(ctx, func() { _ = st.Reset() })()
+	at, _ := ctx.Deadline()
+	if err := st.SetDeadline(at); err != nil {
+		return err
+	}
+	v := &visit{s: s, p: p, st: st, r: bufio.NewReaderSize(st, 1<<10), first: first}
+	err := v.run()
+	switch refused := (*refusedError)(nil); {
+	case err == nil:
+		return st.Close()
+	case errors.As(err, &refused):
+		s.drop(p, err)
+	default: // broken off: another connection may do better
+		if !s.Admitted(p) {
+			s.tried(p, err)
+			_ = st.Conn().Close()
+		}
+	}
+	_ = st.Reset()
+	return err
+}
+
+// refusedError is a refusal by either side.
+type refusedError struct {
+	err  error
+	them bool // they refused us
+}
+
+func (e *refusedError) Error() string {
+	if e.them {
+		return "it refuses this node: membership " + e.err.Error()
+	}
+	return "its membership: " + e.err.Error()
+}
+
+func (e *refusedError) Unwrap() error { return e.err }
+
+// visit is one handshake.
+type visit struct {
+	s     *Swarm
+	p     peer.ID
+	st    network.Stream
+	r     *bufio.Reader
+	first bool
+	mine  hello
+	list  []byte // our list as mine tells of it
+}
+
+// run is the handshake: both show themselves at once, the newer list follows,
+// then each says whether it admits the other.
+func (v *visit) run() error {
+	if v.first {
+		if err := v.greet(); err != nil {
+			return err
+		}
+	}
+	k, body, err := readMessage(v.r, kindHello, kindList)
+	if err != nil {
+		return err
+	}
+	if k == kindList {
+		return v.pushed(body)
+	}
+	theirs, err := parseHello(body)
+	if err != nil {
+		return err
+	}
+	if !v.first {
+		if err := v.greet(); err != nil {
+			return err
+		}
+	}
+	if err := v.lists(theirs); err != nil {
+		return err
+	}
+	if v.s.cfg.hold != nil {
+		v.s.cfg.hold()
+	}
+	if err := v.verdict(theirs); err != nil {
+		return err
+	}
+	return v.heard()
+}
+
+// greet writes our hello.
+func (v *visit) greet() error {
+	s := v.s
+	s.mu.Lock()
+	v.mine = hello{s.reg.Sequence(), s.reg.Digest(), s.chain}
+	v.list = s.reg.Raw()
+	s.mu.Unlock()
+	return v.write(kindHello, appendHello(nil, v.mine))
+}
+
+func (v *visit) write(k kind, body []byte) error {
+	_, err := v.st.Write(appendMessage(nil, k, body))
+	return err
+}
+
+// lists makes both sides know the newer list, or both lists when two have the
+// same number. The side that opened the stream writes first, so that neither
+// waits for the other to read.
+func (v *visit) lists(theirs hello) error {
+	send := theirs.sequence < v.mine.sequence
+	take := theirs.sequence > v.mine.sequence
+	if theirs.sequence == v.mine.sequence && theirs.digest != v.mine.digest {
+		send, take = true, true
+	}
+	if send && (v.first || !take) {
+		if err := v.write(kindList, v.list); err != nil {
+			return err
+		}
+	}
+	if take {
+		_, b, err := readMessage(v.r, kindList)
+		if err != nil {
+			return err
+		}
+		if err := v.s.learn(b, v.p); err != nil && !errors.Is(err, membership.ErrStale) {
+			return fmt.Errorf("%w: its list of revocations: %w", errProtocol, err)
+		}
+	}
+	if send && take && !v.first {
+		return v.write(kindList, v.list)
+	}
+	return nil
+}
+
+// verdict says whether we admit the peer.
+func (v *visit) verdict(theirs hello) error {
+	m, issued, err := v.s.judge(v.p, theirs.chain)
+	if err != nil {
+		if e := v.write(kindRefuse, []byte{code(err)}); e == nil && v.st.CloseWrite() == nil {
+			// The reason arrives before the connection ends.
+			_ = v.st.SetReadDeadline(time.Now().Add(partTimeout))
+			_, _, _ = readMessage(v.r, kindWelcome, kindRefuse)
+			_, _ = v.r.ReadByte()
+		}
+		return &refusedError{err: err}
+	}
+	v.s.admit(v.p, m, theirs)
+	var body []byte
+	if issued != nil {
+		body = membership.AppendChain(nil, issued)
+	}
+	return v.write(kindWelcome, body)
+}
+
+// heard reads the peer's verdict.
+func (v *visit) heard() error {
+	k, body, err := readMessage(v.r, kindWelcome, kindRefuse)
+	if err != nil {
+		return err
+	}
+	if k == kindRefuse {
+		if len(body) != 1 {
+			return fmt.Errorf("%w: a refusal of %d bytes", errProtocol, len(body))
+		}
+		return &refusedError{err: reasonOf(body[0]), them: true}
+	}
+	if len(body) > 0 {
+		if err := v.s.renewed(body); err != nil {
+			v.s.log.Info("a new membership does not count", "peer", v.p, "err", err)
+		}
+	}
+	v.s.accepted(v.p)
+	return nil
+}
+
+// pushed takes a list that a member sends unasked.
+func (v *visit) pushed(b []byte) error {
+	if v.first || !v.s.Admitted(v.p) {
+		return fmt.Errorf("%w: a list instead of a hello", errProtocol)
+	}
+	if err := v.s.learn(b, v.p); err != nil && !errors.Is(err, membership.ErrStale) {
+		return fmt.Errorf("%w: its list of revocations: %w", errProtocol, err)
+	}
+	return nil
+}
+
+// renewed takes a membership that an inviter made for us, if it is better than ours.
+func (s *Swarm) renewed(b []byte) error {
+	chain, err := membership.ParseChain(b)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m, err := membership.Check(now, s.id, s.self, chain, s.reg.Has)
+	if err != nil {
+		return err
+	}
+	same := bytes.Equal(membership.AppendChain(nil, s.chain), b)
+	if same || m.Provisional() || !m.Roles.Has(s.me.Roles) || !(s.me.Provisional() || m.NotAfter.After(s.me.NotAfter)) {
+		return nil
+	}
+	s.log.Info("membership countersigned", "swarm", s.name, "until", m.NotAfter.Format(time.DateOnly))
+	s.chain, s.me = chain, m
+	s.saved()
+	for p, c := range s.peers { // they know the provisional one, which ends with its invite
+		if c.in && c.welcomed {
+			s.launch(func() { s.again(p) })
+		}
+	}
+	return nil
+}
