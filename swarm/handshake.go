@@ -54,7 +54,8 @@ func (s *Swarm) talk(ctx context.Context, st network.Stream, first bool) error {
 	err := v.run()
 	switch refused := (*refusedError)(nil); {
 	case err == nil:
-		return st.Close()
+		_ = st.Close() // all is said and heard
+		return nil
 	case errors.As(err, &refused):
 		s.drop(p, err)
 	default: // broken off: another connection may do better

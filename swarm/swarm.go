@@ -38,6 +38,7 @@ type Config struct {
 
 	// For tests.
 	hold func()        // called before a peer is judged: admission is delayed
+	leak protocol.ID   // open to strangers as well
 	life time.Duration // of a countersigned membership; membership.Lifetime if zero
 }
 

@@ -1,0 +1,111 @@
+package swarm
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/shoal-p2p/shoal/internal/testnet"
+	"github.com/shoal-p2p/shoal/swarm/membership"
+)
+
+func TestCreateJoinLeave(t *testing.T) {
+	t.Parallel()
+	a, b, keyfile := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "stick.key")
+	founder, guest := testnet.Key(t, 0), testnet.Key(t, 1)
+	path, err := Create(a, "studio", keyfile, founder)
+	if err != nil || path != keyfile {
+		t.Fatalf("create: %q, %v", path, err)
+	}
+	for _, f := range []string{keyfile, statePath(a)} {
+		info, err := os.Stat(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v", f, info.Mode())
+		}
+	}
+	if _, err := Create(a, "again", "", founder); err == nil {
+		t.Error("a directory with two swarms")
+	}
+	s, err := Open(Config{Dir: a, Key: founder})
+	if err != nil {
+		t.Fatal(err)
+	}
+	invite := newInvite(t, s, membership.Member, time.Hour, 1)
+	if st := s.Status(); st.Err != nil || !st.HasKey || st.Membership.Roles != membership.AllRoles {
+		t.Errorf("founder: %+v", st)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := Join(b, invite[:len(invite)-3], guest); !errors.Is(err, membership.ErrMalformed) {
+		t.Errorf("a cut invite: %v", err)
+	}
+	if err := Join(b, invite, guest); err != nil {
+		t.Fatal(err)
+	}
+	if err := Join(b, invite, guest); err != nil {
+		t.Errorf("join again: %v", err)
+	}
+	if _, err := Open(Config{Dir: b, Key: founder}); err != nil {
+		t.Errorf("with another key: %v; want a swarm that says so in its status", err)
+	}
+	if err := errors.Join(Leave(b), Leave(a)); err != nil {
+		t.Fatal(err)
+	}
+	if err := Leave(b); !errors.Is(err, ErrNotPrivate) {
+		t.Errorf("leave twice: %v", err)
+	}
+	if _, err := Open(Config{Dir: a, Key: founder}); !errors.Is(err, ErrNotPrivate) {
+		t.Errorf("after leaving: %v", err)
+	}
+	if _, err := Create(a, "studio", keyfile, founder); err != nil {
+		t.Errorf("with the same authority: %v", err)
+	}
+}
+
+// Another swarm's invite does not move a directory from its swarm.
+func TestJoinAnother(t *testing.T) {
+	t.Parallel()
+	var invites []string
+	var dirs []string
+	for i := range 2 {
+		dir := t.TempDir()
+		if _, err := Create(dir, "studio", "", testnet.Key(t, i)); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Open(Config{Dir: dir, Key: testnet.Key(t, i)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		invites, dirs = append(invites, newInvite(t, s, membership.Member, time.Hour, 1)), append(dirs, dir)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := Join(dirs[0], invites[1], testnet.Key(t, 0)); err == nil {
+		t.Error("joined another swarm in place")
+	}
+	if err := Join(dirs[0], invites[0], testnet.Key(t, 0)); err != nil {
+		t.Errorf("an invite to its own swarm: %v", err)
+	}
+}
+
+// A damaged state is told, not overwritten.
+func TestDamagedState(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, text := range []string{"{", `{"version":9}`} {
+		if err := os.WriteFile(statePath(dir), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(Config{Dir: dir, Key: testnet.Key(t, 0)}); err == nil || errors.Is(err, ErrNotPrivate) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
