@@ -206,6 +206,22 @@ func TestRevoke(t *testing.T) {
 	})
 }
 
+// A list reaches those too who are not connected to whoever made it.
+func TestListsArePassedOn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlace(t, options{members: 6})
+		for i, m := range p.members[1:] {
+			meet(t, m, p.members[i])
+		}
+		time.Sleep(time.Second)
+		if err := p.members[0].s.Revoke(testnet.Info(p.members[5].raw).ID); err != nil {
+			t.Fatal(err)
+		}
+		gone(t, p.members[4].raw, p.members[5].raw, time.Second)
+	})
+}
+
 // saved makes sure that a node's state is on disk and returns its directory.
 func saved(t *testing.T, n *node) string {
 	t.Helper()

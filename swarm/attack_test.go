@@ -48,6 +48,9 @@ func attack(t *testing.T, name string, bytes func(t *testing.T, p *place) []byte
 		if m.s.Admitted(mallory.raw.ID()) {
 			t.Error("admitted")
 		}
+		if m.s.Status().Sequence != 0 {
+			t.Error("a stranger was listened to")
+		}
 		m.s.mu.Lock()
 		defer m.s.mu.Unlock()
 		if m.s.st.Members[mallory.raw.ID().String()] != nil {
@@ -108,12 +111,18 @@ func TestAttacks(t *testing.T) {
 			return appendMessage(nil, kindList, make([]byte, membership.MaxList))
 		}, nil},
 		{"a list instead of a hello", func(t *testing.T, p *place) []byte {
-			if err := p.members[0].s.Revoke(p.members[1].raw.ID()); err != nil {
+			m := p.members[0].s
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			by, err := m.revoker()
+			if err != nil {
 				t.Fatal(err)
 			}
-			p.members[0].s.mu.Lock()
-			defer p.members[0].s.mu.Unlock()
-			return appendMessage(nil, kindList, p.members[0].s.reg.Raw())
+			r := membership.Register{Swarm: m.id}
+			if err := r.Revoke(time.Now(), by, p.members[1].raw.ID()); err != nil {
+				t.Fatal(err)
+			}
+			return appendMessage(nil, kindList, r.Raw())
 		}, nil},
 		{"half-open: nothing", func(*testing.T, *place) []byte { return nil }, nil},
 		{"half-open: a part", func(_ *testing.T, p *place) []byte { return helloOf(chainOf(p.members[1]))[:100] }, nil},
