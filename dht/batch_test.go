@@ -58,7 +58,7 @@ func TestBatchTwenty(t *testing.T) {
 	})
 }
 
-// A server that takes records and drops them is noticed.
+// A server that takes records and drops them is noticed, and what it sent counts.
 func TestBatchToLiar(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -67,17 +67,23 @@ func TestBatchToLiar(t *testing.T) {
 			if m.GetType() == pb.Message_ADD_PROVIDER {
 				return nil
 			}
+			if m.GetType() == pb.Message_GET_PROVIDERS {
+				return pb.NewMessage(m.GetType(), make([]byte, 100_000), 0)
+			}
 			return pb.NewMessage(m.GetType(), m.GetKey(), 0)
 		})
 		k := newKads(t, hosts[:1])[0]
 		testnet.Connect(t, hosts[0], hosts[1])
 		time.Sleep(time.Second)
-		_, err := k.ProvideMany(t.Context(), dhttest.Keys(t, "liar", 10))
+		cost, err := k.ProvideMany(t.Context(), dhttest.Keys(t, "liar", 10))
 		if err == nil || errors.Is(err, dht.ErrNoPeers) || !strings.Contains(err.Error(), "kept the record") {
 			t.Errorf("ProvideMany = %v, want that nobody kept the record", err)
 		}
 		if asked(pb.Message_ADD_PROVIDER) != 10 || asked(pb.Message_GET_PROVIDERS) != 1 {
 			t.Error("the server was not asked to take ten records and to show one")
+		}
+		if cost.Records != 10 || cost.Bytes < 101_000 || cost.Bytes > 105_000 {
+			t.Errorf("cost %+v, want 10 records and a little over 100,000 bytes", cost)
 		}
 	})
 }

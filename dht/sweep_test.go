@@ -143,6 +143,7 @@ func TestSweepSome(t *testing.T) {
 		more := dhttest.Keys(t, "more", 100)
 		a.AddKey()
 		a.AddKey(more[0], more[1])
+		time.Sleep(50 * time.Millisecond)
 		a.AddKey(more[2])
 		time.Sleep(time.Second)
 		b.want(t, "three keys", 3)
@@ -178,6 +179,9 @@ func TestSweepTooMany(t *testing.T) {
 		a.AddKey(dhttest.Keys(t, "many", 8193)...)
 		time.Sleep(time.Hour)
 		b.want(t, "single keys", 7)
+		a.AddKey(dhttest.Keys(t, "one", 1)...)
+		time.Sleep(time.Hour)
+		b.want(t, "one more", 1)
 		none := keysOf(&[]mh.Multihash{})
 		for range 65 {
 			a.AddKeys(none)

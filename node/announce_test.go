@@ -6,9 +6,13 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
 	mh "github.com/multiformats/go-multihash"
+	"github.com/shoal-p2p/shoal/dht"
 	"github.com/shoal-p2p/shoal/merkle"
 )
 
@@ -142,6 +146,9 @@ func TestAnnounceStops(t *testing.T) {
 	t.Parallel()
 	n := start(t, announce(announcePieces, make(chan AnnounceStatus, 10)))
 	share(t, n, album(t), AddOptions{})
+	more := album(t)
+	must(t, os.WriteFile(filepath.Join(more, "another"), noise(42, 10), 0o644))
+	share(t, n, more, AddOptions{})
 	for most := range len(told(t, n)) {
 		asked := 0
 		must(t, n.announces.all(func(mh.Multihash) bool {
@@ -152,6 +159,57 @@ func TestAnnounceStops(t *testing.T) {
 			t.Errorf("asked %d times by who wanted %d", asked, most)
 		}
 	}
+}
+
+// A root that is a file itself is announced as a root, not once more as a file.
+func TestAnnounceNoRootTwice(t *testing.T) {
+	t.Parallel()
+	n := start(t, announce(announceFiles, make(chan AnnounceStatus, 10)))
+	share(t, n, put(t, "file", noise(46, 2*mib)), AddOptions{})
+	share(t, n, put(t, "small", noise(47, 10)), AddOptions{})
+	if got := told(t, n); len(got) != 0 {
+		t.Errorf("%d keys to announce beside two roots, want none", len(got))
+	}
+}
+
+// What comes piece by piece, and what is added, is announced at once: no sweep
+// of all keys is made here.
+func TestAnnounceAtOnce(t *testing.T) {
+	t.Parallel()
+	var swarm dht.Registry
+	other := swarm.Join(peer.AddrInfo{ID: "other", Addrs: []ma.Multiaddr{ma.StringCast("/ip4/10.0.0.1/tcp/1")}})
+	holder := start(t)
+	n := start(t, announce(announcePieces, make(chan AnnounceStatus, 10)))
+	n.announcer = dht.NewAnnouncer(
+		swarm.Join(peer.AddrInfo{ID: "node", Addrs: []ma.Multiaddr{ma.StringCast("/ip4/10.0.0.2/tcp/1")}}),
+		dht.AnnouncerConfig{Keys: func(func(mh.Multihash) bool) error { return nil }})
+	n.wg.Go(func() { n.announcer.Run(n.ctx) })
+	announced := func(what string, table *merkle.Table) {
+		t.Helper()
+		for i, p := range table.Pieces {
+			for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+				if _, ok := <-other.Find(t.Context(), p.Key.CID(), 1); ok {
+					break
+				}
+				if time.Now().After(end) {
+					t.Fatalf("%s: piece %d is not announced", what, i)
+				}
+			}
+		}
+	}
+	added := share(t, n, put(t, "added", noise(43, 3*mib)), AddOptions{})
+	announced("added", tableOf(t, n, added.Root))
+
+	data := noise(44, 3*mib)
+	target := share(t, holder, put(t, "fetched", data), AddOptions{})
+	mustGet(t, n, target, from(holder), data)
+	announced("fetched", tableOf(t, n, target.Root))
+
+	// A third of this was here before.
+	data = append(noise(43, mib), noise(45, 2*mib)...)
+	target = share(t, holder, put(t, "grown", data), AddOptions{})
+	mustGet(t, n, target, from(holder), data)
+	announced("grown", tableOf(t, n, target.Root))
 }
 
 // A server names itself for what it can serve, piece or node of a tree, and for
