@@ -125,7 +125,7 @@ func (sh *shell) openConfig(c *cli.Context, cfg node.Config, want need) (*sessio
 		if !errors.Is(err, node.ErrNotRunning) {
 			return nil, err
 		}
-		s, err := startSession(c.Context, cfg)
+		s, err := sh.startSession(c.Context, cfg)
 		inUse := errors.Is(err, node.ErrRunning)
 		if !inUse || time.Now().After(giveUp) {
 			return s, err
@@ -152,8 +152,8 @@ func (sh *shell) noteIgnored(c *cli.Context) {
 }
 
 // startSession starts a node in this process. Other commands of the directory
-// reach it by the socket unless it is offline.
-func startSession(ctx context.Context, cfg node.Config) (*session, error) {
+// reach it by the socket, unless it is offline or no socket can be made.
+func (sh *shell) startSession(ctx context.Context, cfg node.Config) (*session, error) {
 	n, err := start(ctx, cfg)
 	if err != nil {
 		return nil, err
@@ -163,8 +163,13 @@ func startSession(ctx context.Context, cfg node.Config) (*session, error) {
 	}
 	g := newGuests(n)
 	stop, err := node.ServeAPI(context.WithoutCancel(ctx), cfg.Dir, g, cfg.Log)
-	if err != nil {
+	if errors.Is(err, node.ErrRunning) {
 		return nil, errors.Join(err, n.Close())
+	}
+	if err != nil {
+		// Not every system and file system has sockets: FAT, some network shares, old Windows.
+		sh.say("other commands cannot use this node: %v", err)
+		return &session{API: n, cfg: cfg, close: n.Close}, nil
 	}
 	end := sync.OnceValue(func() error { return errors.Join(stop(), n.Close()) })
 	return &session{API: n, cfg: cfg, guests: g, close: end}, nil
