@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,6 +31,7 @@ func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"shoal": main
 //	daemon NAME PROGRAM ARG...     start; its output goes to NAME.out and NAME.err
 //	waitline NAME REGEXP           wait until a line of its stderr matches
 //	halt NAME CODE                 SIGINT, wait, check the exit code
+//	terminate NAME CODE            SIGTERM, wait, check the exit code
 //	finish NAME CODE               wait, check the exit code
 //	capture VAR FILE REGEXP        set VAR to the first group found in FILE, stdout or stderr
 //	randfile FILE BYTES SEED       make a file of random bytes
@@ -54,7 +56,7 @@ func TestScript(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": cmdExits, "daemon": cmdDaemon, "waitline": cmdWaitline, "halt": cmdHalt, "finish": cmdFinish, "capture": cmdCapture,
+			"exits": cmdExits, "daemon": cmdDaemon, "waitline": cmdWaitline, "halt": cmdHalt, "terminate": cmdTerminate, "finish": cmdFinish, "capture": cmdCapture,
 			"randfile": cmdRandfile, "origin": cmdOrigin, "unstall": cmdUnstall, "await": cmdAwait, "shape": cmdShape,
 		},
 	})
@@ -177,6 +179,12 @@ func cmdWaitline(ts *testscript.TestScript, neg bool, args []string) {
 func cmdHalt(ts *testscript.TestScript, neg bool, args []string) {
 	wantUse(ts, neg, len(args) == 2, "halt NAME CODE")
 	ts.Check(daemonOf(ts, args[0]).cmd.Process.Signal(os.Interrupt))
+	cmdFinish(ts, neg, args)
+}
+
+func cmdTerminate(ts *testscript.TestScript, neg bool, args []string) {
+	wantUse(ts, neg, len(args) == 2, "terminate NAME CODE")
+	ts.Check(daemonOf(ts, args[0]).cmd.Process.Signal(syscall.SIGTERM))
 	cmdFinish(ts, neg, args)
 }
 
