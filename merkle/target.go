@@ -3,6 +3,8 @@ package merkle
 import (
 	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/ipfs/go-cid"
 )
@@ -20,11 +22,13 @@ type Target struct {
 	Path    string   // slash-separated, relative to Root, "" for the root itself
 	Peers   []string // multiaddrs with /p2p/, as written
 	Origins []string // http or https URLs, as written
+	Name    string   // what the sender calls it, fit to name a file; "" for nothing
 }
 
 // ParseTarget reads CID, CID/path, /ipfs/CID/path, ipfs://CID/path or
-// shoal:CID/path?peer=MULTIADDR&origin=URL, peer and origin any number of times
-// up to MaxPeers and MaxOrigins. In the two with a scheme path and values are
+// shoal:CID/path?name=NAME&peer=MULTIADDR&origin=URL, peer and origin any number
+// of times up to MaxPeers and MaxOrigins. A name that is not fit for a file is
+// left out, as a link may come from anyone. In the two with a scheme path and values are
 // percent-encoded, in the others the path is taken as it stands. Empty elements
 // of the path are dropped; "." and ".." are ErrMalformed, as is all else that
 // cannot be read. Unknown parameters are passed over, for links of later versions.
@@ -80,6 +84,8 @@ func (t *Target) parameters(query string) error {
 			err = t.addPeer(value)
 		case "origin":
 			err = t.addOrigin(value)
+		case "name":
+			t.Name = FileName(value)
 		}
 		if err != nil {
 			return err
@@ -111,6 +117,16 @@ func (t *Target) addOrigin(url string) error {
 	return nil
 }
 
+// FileName returns a name if a file may be given it on a stranger's word, else
+// "": it is one name of visible text, is not hidden, and looks like no flag.
+func FileName(name string) string {
+	odd := func(r rune) bool { return !unicode.IsPrint(r) || r == '\\' || r == utf8.RuneError }
+	if checkName(name) != nil || name[0] == '.' || name[0] == '-' || strings.ContainsFunc(name, odd) {
+		return ""
+	}
+	return name
+}
+
 // String is the shoal: link, which ParseTarget reads back to the same Target
 // unless it passes one of the limits.
 func (t Target) String() string {
@@ -120,6 +136,10 @@ func (t Target) String() string {
 		b = appendEscaped(append(b, '/'), t.Path)
 	}
 	sep := byte('?')
+	if name := FileName(t.Name); name != "" {
+		b = appendEscaped(append(append(b, sep), "name="...), name)
+		sep = '&'
+	}
 	for _, p := range t.Peers {
 		b = appendEscaped(append(append(b, sep), "peer="...), p)
 		sep = '&'

@@ -49,7 +49,7 @@ func (n *Node) Add(ctx context.Context, path string, opt AddOptions) (Added, err
 	if !opt.OnlyHash {
 		n.held(root.CID)
 		n.announces.root(root.CID)
-		out.Link = n.link(root.CID)
+		out.Link = n.link(root.CID, root.Name)
 	}
 	return out, nil
 }
@@ -76,9 +76,9 @@ func (n *Node) writeTree(c cid.Cid, path string) error {
 }
 
 // link is the shoal: link by which others get c from this node.
-func (n *Node) link(c cid.Cid) string {
+func (n *Node) link(c cid.Cid, name string) string {
 	const most = 4 // a link is typed, mailed and pasted
-	t := merkle.Target{Root: c}
+	t := merkle.Target{Root: c, Name: name}
 	if n.host != nil {
 		for _, a := range linkable(n.host.Addrs()) {
 			if len(t.Peers) < most {

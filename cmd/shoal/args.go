@@ -38,14 +38,15 @@ func flagShapes(flags []cli.Flag) map[string]bool {
 // reorder puts a command line into the order that urfave/cli wants: global
 // flags, verb, flags of the verb, "--", arguments. The user may put flags before
 // or after arguments, and global flags anywhere; "--" ends flags. A flag takes
-// the next word as its value whatever that looks like. It also returns the verb,
-// "" if there is none. Errors are usageErrors.
+// the next word as its value whatever that looks like. Who asks for help needs no
+// arguments: they are dropped. It also returns the verb, "" if there is none. Errors are usageErrors.
 func reorder(args []string, s shapes) (out []string, verb string, err error) {
 	verb, at, err := splitVerb(args, s)
 	if err != nil {
 		return nil, "", err
 	}
 	var globals, flags, rest []string
+	help := false
 	for i := 0; i < len(args); i++ {
 		word := args[i]
 		switch {
@@ -63,6 +64,7 @@ func reorder(args []string, s shapes) (out []string, verb string, err error) {
 			continue
 		}
 		name := flagName(word)
+		help = help || name == "help" || name == "h"
 		takes, ofVerb := s.verbs[verb][name]
 		to := &flags
 		if !ofVerb {
@@ -82,6 +84,9 @@ func reorder(args []string, s shapes) (out []string, verb string, err error) {
 	}
 	if verb == "" {
 		return globals, "", nil
+	}
+	if help {
+		rest = nil // urfave/cli would look for the help of the first argument
 	}
 	out = append(globals, verb)
 	out = append(out, flags...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/shoal-p2p/shoal/merkle"
 	"github.com/shoal-p2p/shoal/node"
@@ -83,6 +84,7 @@ func (sh *shell) look(c *cli.Context, cfg node.Config, target merkle.Target, opt
 
 // fetch runs Fetch, shows it, and says the summary.
 func (sh *shell) fetch(ctx context.Context, s *session, target merkle.Target, opt node.FetchOptions) (*node.Result, error) {
+	opt.Name = contentName(target, filepath.Base(opt.Output))
 	w := newWatch(sh)
 	opt.Progress = w.show
 	result, err := s.Fetch(ctx, target, opt)

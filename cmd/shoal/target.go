@@ -141,15 +141,24 @@ func readSmall(file string) (string, error) {
 	return string(text), nil
 }
 
-// outputPath is where get puts target: out as typed, else the last name in the
-// target's path, else its CID. It fails before anything is fetched when that
+// contentName is the last name in the path of a target, else the one in its
+// link, else what is given.
+func contentName(target merkle.Target, without string) string {
+	switch {
+	case target.Path != "":
+		return path.Base(target.Path)
+	case target.Name != "" && filepath.IsLocal(target.Name): // a name of a device is not
+		return target.Name
+	}
+	return without
+}
+
+// outputPath is where get puts target: out as typed, else the content's name,
+// else its CID. It fails before anything is fetched when that
 // cannot be.
 func outputPath(target merkle.Target, out string) (string, error) {
 	if out == "" {
-		out = target.Root.String()
-		if target.Path != "" {
-			out = path.Base(target.Path)
-		}
+		out = contentName(target, target.Root.String())
 	}
 	abs, err := absolute(out)
 	if err != nil {
