@@ -17,13 +17,20 @@
 # It exits 1 when a line could not be measured. A line that needs what this
 # machine lacks is skipped, and says so; a missed target is "no" under ok.
 #
-# The lines are in scripts/lines.sh.
+# The lines are in scripts/lines.sh, and one with its helpers each in the files
+# scripts/bench-NAME.sh, which define line_NAME.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 . scripts/lib.sh
 . scripts/lines.sh
 
 lines=(get add origin serve idle first tree large peers mdns)
+for file in scripts/bench-*.sh; do
+	name=${file#scripts/bench-} name=${name%.sh}
+	grep -qs "^line_$name()" "$file" || continue
+	. "$file"
+	lines+=("$name")
+done
 runs=5 size=1024 json=false only=. work=${TMPDIR:-/tmp} shoal=
 
 usage() { sed -n '/^#   scripts/,/^#   --shoal/s/^# \{0,3\}//p' scripts/bench.sh; }
