@@ -92,6 +92,7 @@ var apiSentinels = []struct {
 	{"locked", store.ErrLocked},
 	{"unsafe", store.ErrUnsafe},
 	{"busy", store.ErrBusy},
+	{"own", store.ErrOwn},
 	{"pinned", store.ErrPinned},
 	{"not-pinned", store.ErrNotPinned},
 	{"offline", ErrOffline},

@@ -46,6 +46,7 @@ type FetchOptions struct {
 	Output      string   // absolute target path; "" keeps the pieces in the node's directory
 	Name        string   // of the content, if known; shown and remembered
 	Using       []string // files and directories where pieces are looked for before any is fetched
+	Update      bool     // an older version may stand at Output; it is replaced when the new one is whole
 	Origins     []string // beside Config.Origins and those of the target
 	Headers     []string // "Key: Value" for the named origins
 	Peers       []string // multiaddrs with /p2p/ID to ask directly

@@ -55,8 +55,9 @@ type download struct {
 	settled bool   // Target.Path is walked, and key is of what it names
 
 	// Set before done is closed, read after it.
-	result *Result
-	err    error
+	result   *Result
+	replaced []cid.Cid // versions that are gone from the target
+	err      error
 
 	// Owned by run.
 	phase    phase

@@ -22,7 +22,7 @@ import (
 // Fetch gets all of target and returns when it is whole under its final name,
 // verified. It resumes what an earlier Fetch of the same root and Output began.
 func (n *Node) Fetch(ctx context.Context, target merkle.Target, opt FetchOptions) (*Result, error) {
-	if opt.Output != "" {
+	if opt.Output != "" && !opt.Update {
 		if _, err := os.Lstat(opt.Output); err == nil {
 			return nil, fmt.Errorf("%s: %w", opt.Output, store.ErrExists)
 		}
@@ -45,6 +45,9 @@ func (n *Node) Fetch(ctx context.Context, target merkle.Target, opt FetchOptions
 			return nil, d.err
 		}
 		n.held(d.root)
+		for _, c := range d.replaced {
+			n.unlearn(c)
+		}
 		return d.result, nil
 	}
 }

@@ -45,8 +45,9 @@ type created struct {
 type synced struct{ err error }
 
 type finished struct {
-	path string
-	err  error
+	path   string
+	update *store.Changes // nil if nothing stood there
+	err    error
 }
 
 // syncing is when progress is made durable.
@@ -205,11 +206,11 @@ func (d *download) finish(ctx context.Context) {
 	d.task(ctx, func() exchange.Event {
 		if d.opt.pin {
 			if err := d.n.store.Pin(d.root); err != nil {
-				return finished{"", err}
+				return finished{err: err}
 			}
 		}
 		path, err := w.Finish(ctx)
-		return finished{path, err}
+		return finished{path, updated(w), err}
 	})
 }
 
@@ -220,4 +221,5 @@ func (d *download) onFinished(ev finished) {
 	}
 	d.phase = ended
 	d.result = d.makeResult(ev.path)
+	d.noteUpdate(ev.update)
 }

@@ -43,6 +43,16 @@ type Result struct {
 	Sent          int64            `json:"sent_bytes"`
 	Origins       []string         `json:"origins,omitempty"` // hosts that gave bytes
 	Liars         []string         `json:"liars,omitempty"`   // sources that gave wrong bytes
+	Update        *Update          `json:"update,omitempty"`  // what became of what stood there
+}
+
+// Update counts the entries of a target that was brought to a new version.
+type Update struct {
+	Added   int    `json:"added"`
+	Changed int    `json:"changed"`
+	Removed int    `json:"removed"`
+	Same    int    `json:"same"`
+	Left    string `json:"left,omitempty"` // what of the old version was not deleted, since it changed in the last moment
 }
 
 // Added is one path that became a root.

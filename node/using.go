@@ -16,7 +16,7 @@ import (
 
 // createOptions say how the store opens the target.
 func (d *download) createOptions() store.CreateOptions {
-	return store.CreateOptions{Path: d.opt.Output, Name: d.name(), Using: d.opt.Using, Borrow: d.demand}
+	return store.CreateOptions{Path: d.opt.Output, Name: d.name(), Using: d.opt.Using, Update: d.opt.Update, Borrow: d.demand}
 }
 
 // checkUsing refuses what cannot be looked at before anything is looked for.

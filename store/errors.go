@@ -19,7 +19,7 @@ var (
 	ErrBusy    = errors.New("root is being fetched already")
 	// ErrOwn says that an update would lose what is of no version of the content
 	// that the store knows at that path.
-	ErrOwn = errors.New("it has entries that are of no version known there; move them away, or add it first so that it is known, or fetch to another path")
+	ErrOwn = errors.New("there is what is of no version known at that path")
 	// ErrPinned says that a root is to be kept whatever comes.
 	ErrPinned    = errors.New("it is pinned: unpin it first")
 	ErrNotPinned = errors.New("it is not pinned")

@@ -296,5 +296,6 @@ func (s *survey) refusal(base string) error {
 	if more := s.owned - len(s.own); more > 0 {
 		named = append(named, fmt.Sprintf("%d more", more))
 	}
-	return fmt.Errorf("update %s: %w: %s", base, ErrOwn, strings.Join(named, ", "))
+	return fmt.Errorf("update %s: %w: %s; move it away, or add %s first so that it is known, or fetch to another path",
+		base, ErrOwn, strings.Join(named, ", "), base)
 }

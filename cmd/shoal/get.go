@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,10 +14,11 @@ import (
 
 func getVerb(sh *shell) *cli.Command {
 	flags := []cli.Flag{
-		&cli.StringFlag{Name: "o", Usage: "`PATH`: the result, which must not exist", DefaultText: "the content's name, else CID"},
+		&cli.StringFlag{Name: "o", Usage: "`PATH`: the result, new unless --update", DefaultText: "the content's name, else CID"},
 		&cli.StringFlag{Name: "class", Usage: "`CLASS`: interactive (default), background (peers first), economy (origin last)"},
 		&cli.DurationFlag{Name: "origin-after", Usage: "`D`: leave peers so long before the origin", DefaultText: "as the class says"},
 		&cli.StringSliceFlag{Name: "using", Usage: "`PATH`: take pieces from here, such as an older version; only read, repeatable"},
+		&cli.BoolFlag{Name: "update", Usage: "bring what stands at -o to this version, and switch when all of it is here"},
 		&cli.BoolFlag{Name: "seed", Usage: "stay and serve when done"},
 	}
 	flags = append(flags, fetchFlags()...)
@@ -25,8 +27,11 @@ func getVerb(sh *shell) *cli.Command {
 		Description: `TARGET is CID, CID/path, ipfs://CID or a shoal: link. Every byte is verified before it
 counts. An interrupted get resumes when it is run again. Prints the final path.
 
+--update deletes what the new version lacks, but only what is of a version fetched or added at
+that path; it refuses if anything else is there. Until it switches it needs room for both.
+
 EXAMPLE: shoal get 'shoal:bafy...?peer=/ip4/192.0.2.7/tcp/7461/p2p/12D3KooW...' -o big.iso
-         shoal get bafy... -o v2 --using v1`,
+         shoal get bafy... -o site --update`,
 		Flags:  append(flags, optionFlags(rates...)...),
 		Action: func(c *cli.Context) error { return runGet(c, sh) },
 	}
@@ -45,7 +50,10 @@ func runGet(c *cli.Context, sh *shell) (err error) {
 	if err != nil {
 		return err
 	}
-	if opt.Output, err = outputPath(target, c.String("o")); err != nil {
+	if opt.Update = c.Bool("update"); opt.Update && c.String("o") == "" {
+		return &usageError{errors.New("--update goes with -o: say what is to be updated")}
+	}
+	if opt.Output, err = outputPath(target, c.String("o"), opt.Update); err != nil {
 		return err
 	}
 	if opt.Using, err = usingPaths(c.StringSlice("using")); err != nil {

@@ -23,8 +23,23 @@ func summary(r *node.Result) []string {
 	if parts := sources(r.From, r.Origins); parts != "" {
 		lines = append(lines, parts)
 	}
+	if r.Update != nil {
+		lines = append(lines, updateLines(r.Update)...)
+	}
 	if len(r.Liars) > 0 {
 		lines = append(lines, fmt.Sprintf("gave wrong bytes, refused (%s): %s", size(r.Rejected), strings.Join(r.Liars, "; ")))
+	}
+	return lines
+}
+
+// updateLines say what an update did.
+func updateLines(u *node.Update) []string {
+	if u.Added+u.Changed+u.Removed == 0 {
+		return []string{"up to date: nothing to change"}
+	}
+	lines := []string{fmt.Sprintf("updated: %d added, %d changed, %d removed, %d as before", u.Added, u.Changed, u.Removed, u.Same)}
+	if u.Left != "" {
+		lines = append(lines, "not deleted, because it changed in the last moment: "+printable(u.Left))
 	}
 	return lines
 }

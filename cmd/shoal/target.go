@@ -154,9 +154,9 @@ func contentName(target merkle.Target, without string) string {
 }
 
 // outputPath is where get puts target: out as typed, else the content's name,
-// else its CID. It fails before anything is fetched when that
-// cannot be.
-func outputPath(target merkle.Target, out string) (string, error) {
+// else its CID. It fails before anything is fetched when that cannot be.
+// Something may stand there to be updated.
+func outputPath(target merkle.Target, out string, update bool) (string, error) {
 	if out == "" {
 		out = contentName(target, target.Root.String())
 	}
@@ -164,7 +164,7 @@ func outputPath(target merkle.Target, out string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, err := os.Lstat(abs); err == nil {
+	if _, err := os.Lstat(abs); err == nil && !update {
 		return "", fmt.Errorf("%s exists and is left alone; choose another name with -o", out)
 	}
 	parent := filepath.Dir(abs)
