@@ -145,9 +145,11 @@ func (n *Node) join(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, r := range roots {
-		n.announcer.Add(r.CID)
+	held := make([]cid.Cid, len(roots))
+	for i, r := range roots {
+		held[i] = r.CID
 	}
+	n.announcer.Add(held...) // together, so that many are spread over time
 	if !n.cfg.MDNS.Off() {
 		n.mdns, err = dht.NewMDNS(n.host, dht.MDNSConfig{Found: n.foundOnLAN, Loopback: local, Log: n.log})
 		if err != nil {

@@ -128,7 +128,11 @@ func (d *Disk) update(fn func(tx) error) error {
 
 // Roots returns every root, in order of Added.
 func (d *Disk) Roots() ([]Root, error) {
-	var recs []rootRec
+	type ordered struct {
+		Root
+		seq uint64
+	}
+	var recs []ordered
 	pins := map[string]bool{}
 	err := d.view(func(t tx) error {
 		err := t.in(pinsBucket).ForEach(func(k, _ []byte) error {
@@ -137,17 +141,17 @@ func (d *Disk) Roots() ([]Root, error) {
 		})
 		return errors.Join(err, t.in(rootsBucket).ForEach(func(_, v []byte) error {
 			r, err := decodeRoot(v)
-			recs = append(recs, r)
+			recs = append(recs, ordered{d.rootOf(r, len(pins) > 0 && pins[string(rootKey(r.CID))]), r.Seq})
 			return err
 		}))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list roots: %w", err)
 	}
-	slices.SortFunc(recs, func(a, b rootRec) int { return cmp.Or(cmp.Compare(a.Added, b.Added), cmp.Compare(a.Seq, b.Seq)) })
+	slices.SortFunc(recs, func(a, b ordered) int { return cmp.Or(a.Added.Compare(b.Added), cmp.Compare(a.seq, b.seq)) })
 	roots := make([]Root, len(recs))
 	for i, r := range recs {
-		roots[i] = d.rootOf(r, len(pins) > 0 && pins[string(rootKey(r.CID))])
+		roots[i] = r.Root
 	}
 	return roots, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"github.com/shoal-p2p/shoal/node"
 	"github.com/urfave/cli/v2"
@@ -59,8 +60,15 @@ func announceNode(ctx context.Context, sh *shell, s *session) error {
 		sh.say("listening on %s", a)
 	}
 	sh.say("%s", sharedWith(st))
+	if len(st.Roots) > manyRoots {
+		st = node.Status{}
+		debug.FreeOSMemory() // else what starting took stays until the collector comes by, minutes later
+	}
 	return nil
 }
+
+// manyRoots take tens of megabytes to start with: a status of 50,000 has 40 MB.
+const manyRoots = 5000
 
 // sharedWith says what is shared, and with whom.
 func sharedWith(st node.Status) string {
