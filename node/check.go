@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -40,7 +41,7 @@ func checkOption(c *Config, o Option) error {
 		_, err := ParseRate(c.Download)
 		return err
 	case "lan":
-		return each(c.LAN, func(s string) error { _, err := netip.ParsePrefix(s); return err })
+		return each(c.LAN, checkPrefix)
 	case "store-max":
 		_, err := ParseSize(c.StoreMax)
 		return err
@@ -66,6 +67,13 @@ func each(list []string, check func(string) error) error {
 		if err := check(s); err != nil {
 			return fmt.Errorf("%q: %w", s, err)
 		}
+	}
+	return nil
+}
+
+func checkPrefix(s string) error {
+	if _, err := netip.ParsePrefix(s); err != nil {
+		return errors.New("is no range of addresses such as 10.0.0.0/8")
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -154,19 +155,16 @@ func (n *Node) reachability() string {
 	return "unknown"
 }
 
-// rss is the resident memory in bytes; 0 where the system does not tell.
+// rss is the resident memory in bytes; where the system does not tell, what the
+// Go runtime has of it and has not given back.
 func rss() int64 {
 	b, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		return 0
+	if fields := strings.Fields(string(b)); err == nil && len(fields) > 1 {
+		if pages, err := strconv.ParseInt(fields[1], 10, 64); err == nil {
+			return pages * int64(os.Getpagesize())
+		}
 	}
-	fields := strings.Fields(string(b))
-	if len(fields) < 2 {
-		return 0
-	}
-	pages, err := strconv.ParseInt(fields[1], 10, 64)
-	if err != nil {
-		return 0
-	}
-	return pages * int64(os.Getpagesize())
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.Sys - m.HeapReleased)
 }

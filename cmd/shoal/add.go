@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/shoal-p2p/shoal/node"
@@ -35,6 +36,9 @@ func addFlags() []cli.Flag {
 
 // addOptions reads the flags of addFlags.
 func addOptions(c *cli.Context) (node.AddOptions, error) {
+	if slices.Contains(c.Args().Slice(), "") {
+		return node.AddOptions{}, &usageError{errors.New(`"" is no path; for the current directory say .`)}
+	}
 	opt := node.AddOptions{
 		Profile: c.String("profile"), Hidden: c.Bool("hidden"), Modes: c.Bool("modes"), Copy: c.Bool("copy"),
 		OnlyHash: c.Bool("only-hash"), TreeFile: c.String("tree"),

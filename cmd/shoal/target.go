@@ -35,6 +35,9 @@ func oneTarget(c *cli.Context) (merkle.Target, error) {
 	if err := wantArgs(c, 1, 1); err != nil {
 		return merkle.Target{}, err
 	}
+	if arg := c.Args().First(); node.CheckOrigin(arg) == nil {
+		return merkle.Target{}, &usageError{fmt.Errorf("%s does not say which bytes are right; give the content ID, and the URL as --origin", arg)}
+	}
 	t, err := merkle.ParseTarget(c.Args().First())
 	if err != nil {
 		return merkle.Target{}, &usageError{err}
