@@ -121,6 +121,15 @@ func apiCalls(api API) map[string]apiCall {
 		"unpin": func(ctx context.Context, req apiRequest, _ *apiStream) (any, error) {
 			return nil, api.Unpin(ctx, req.Root)
 		},
+		"swarm-invite": func(ctx context.Context, req apiRequest, _ *apiStream) (any, error) {
+			return api.SwarmInvite(ctx, req.Invite)
+		},
+		"swarm-members": func(ctx context.Context, _ apiRequest, _ *apiStream) (any, error) {
+			return api.SwarmMembers(ctx)
+		},
+		"swarm-revoke": func(ctx context.Context, req apiRequest, _ *apiStream) (any, error) {
+			return nil, api.SwarmRevoke(ctx, req.IDs)
+		},
 		"gc": func(ctx context.Context, _ apiRequest, _ *apiStream) (any, error) {
 			return api.Collect(ctx)
 		},

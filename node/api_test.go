@@ -405,3 +405,16 @@ func TestReadEvents(t *testing.T) {
 		}
 	}
 }
+
+func (f *fakeAPI) SwarmInvite(ctx context.Context, opt InviteOptions) (string, error) {
+	return fmt.Sprint("invite ", opt.Uses, opt.Roles, opt.Expires), f.outcome(ctx)
+}
+
+func (f *fakeAPI) SwarmMembers(ctx context.Context) ([]SwarmMember, error) {
+	return []SwarmMember{{ID: "a"}, {ID: "b"}}, f.outcome(ctx)
+}
+
+func (f *fakeAPI) SwarmRevoke(ctx context.Context, which []string) error {
+	f.added = strings.Join(which, " ")
+	return f.outcome(ctx)
+}

@@ -33,6 +33,8 @@ type apiRequest struct {
 	To     int64         `json:"to,omitempty"`
 	Add    AddOptions    `json:"add,omitzero"`
 	Fetch  FetchOptions  `json:"fetch,omitzero"`
+	Invite InviteOptions `json:"invite,omitzero"`
+	IDs    []string      `json:"ids,omitempty"`
 }
 
 // apiEvent is one line of an answer.

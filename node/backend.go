@@ -26,6 +26,11 @@ type API interface {
 	Unpin(ctx context.Context, root string) error
 	// Collect deletes all that is kept for readers alone.
 	Collect(ctx context.Context) (Collected, error)
+	// SwarmInvite makes an invite to the node's private swarm and returns its string.
+	SwarmInvite(ctx context.Context, opt InviteOptions) (string, error)
+	SwarmMembers(ctx context.Context) ([]SwarmMember, error)
+	// SwarmRevoke takes members and invites out of the swarm, by ID or an invite's string.
+	SwarmRevoke(ctx context.Context, which []string) error
 	ID() string
 	Close() error
 }

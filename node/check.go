@@ -9,6 +9,7 @@ import (
 
 	ma "github.com/multiformats/go-multiaddr"
 	"github.com/shoal-p2p/shoal/cdnfallback/policy"
+	"github.com/shoal-p2p/shoal/swarm/membership"
 )
 
 // Validate checks every option of c. Errors are ErrUsage.
@@ -50,6 +51,15 @@ func checkOption(c *Config, o Option) error {
 		case "", announceRoots, announceFiles, announcePieces:
 		default:
 			return fmt.Errorf("%q is none of roots, files, pieces", c.Announce)
+		}
+	case "create":
+		if c.Create != "" {
+			return membership.CheckName(c.Create)
+		}
+	case "join":
+		if c.Join != "" && c.Join != "-" {
+			_, err := membership.ParseToken(c.Join)
+			return err
 		}
 	case "log-level":
 		if c.LogLevel != "" {

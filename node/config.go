@@ -24,6 +24,9 @@ type Config struct {
 	StoreMax  string   `toml:"store-max,omitempty"` // bytes kept for readers, as typed, see ParseSize; a tenth of the free disk and at most 50 GB if empty
 	Announce  string   `toml:"announce,omitempty"`  // "roots", "files" or "pieces"; roots if empty
 	Relay     bool     `toml:"relay,omitempty"`     // public and willing to relay
+	Create    string   `toml:"create,omitempty"`    // name of a private swarm to make, unless the directory is in it already
+	Join      string   `toml:"join,omitempty"`      // invite to a private swarm, a secret
+	Authority string   `toml:"authority,omitempty"` // file of a private swarm's own key; authority.key in Dir if empty
 	LogLevel  string   `toml:"log-level,omitempty"` // debug, info, warn, error; warn if empty
 
 	Offline bool         `toml:"-"` // no network at all: index, hash and verify only

@@ -18,13 +18,14 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
-	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	p2pswarm "github.com/libp2p/go-libp2p/p2p/net/swarm"
 	tls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/libp2p/go-libp2p/x/rate"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+	"github.com/shoal-p2p/shoal/swarm"
 )
 
 // DefaultPort is where a node listens unless told otherwise.
@@ -32,9 +33,9 @@ const DefaultPort = 7461
 
 // newHost starts libp2p. Explicit addresses must be free; the default falls
 // back once to a port that the system chooses, and remembers it in dir.
-func newHost(cfg Config, key crypto.PrivKey) (host.Host, error) {
+func newHost(cfg Config, key crypto.PrivKey, private *swarm.Swarm) (host.Host, error) {
 	if len(cfg.Listen) > 0 {
-		return hostOn(cfg, key, cfg.Listen)
+		return hostOn(cfg, key, private, cfg.Listen)
 	}
 	port := DefaultPort
 	remembered := filepath.Join(cfg.Dir, "port")
@@ -43,14 +44,14 @@ func newHost(cfg Config, key crypto.PrivKey) (host.Host, error) {
 			port = p
 		}
 	}
-	h, err := hostOn(cfg, key, defaultListen(port))
+	h, err := hostOn(cfg, key, private, defaultListen(port))
 	if !inUse(err) {
 		return h, err
 	}
 	if port, err = freePort(); err != nil {
 		return nil, fmt.Errorf("find a free port: %w", err)
 	}
-	if h, err = hostOn(cfg, key, defaultListen(port)); err != nil {
+	if h, err = hostOn(cfg, key, private, defaultListen(port)); err != nil {
 		return nil, err
 	}
 	if err := writeFile(remembered, []byte(strconv.Itoa(port)+"\n"), 0o600); err != nil {
@@ -86,7 +87,7 @@ func freePort() (int, error) {
 	return 0, errors.New("no port is free for both TCP and UDP")
 }
 
-func hostOn(cfg Config, key crypto.PrivKey, listen []string) (host.Host, error) {
+func hostOn(cfg Config, key crypto.PrivKey, private *swarm.Swarm, listen []string) (host.Host, error) {
 	for _, a := range listen {
 		if _, err := ma.NewMultiaddr(a); err != nil {
 			return nil, fmt.Errorf("%w: listen address %q: %w", ErrUsage, a, err)
@@ -107,22 +108,19 @@ func hostOn(cfg Config, key crypto.PrivKey, listen []string) (host.Host, error) 
 		libp2p.Identity(key),
 		libp2p.ListenAddrStrings(listen...),
 		libp2p.UserAgent("shoal/" + cfg.Version),
-		libp2p.ResourceManager(limits),
 		libp2p.ConnectionManager(conns),
 		// TLS 1.3 uses the CPU's AES: nearly twice the rate of a second cipher in Go.
 		libp2p.Security(tls.ID, tls.New),
 		libp2p.Transport(tcp.NewTCPTransport),
 		libp2p.Transport(quic.NewTransport),
-		libp2p.SwarmOpts(swarm.WithDialRanker(rankDials)),
+		libp2p.SwarmOpts(p2pswarm.WithDialRanker(rankDials)),
 		libp2p.DisableMetrics(),
 		libp2p.EnableHolePunching(),
 	}
 	if cfg.Relay || publicAddress(listen) {
 		opts = append(opts, libp2p.ForceReachabilityPublic(), libp2p.EnableNATService())
 	}
-	if cfg.Relay {
-		opts = append(opts, libp2p.EnableRelayService())
-	}
+	opts = append(opts, guards(cfg, private, limits)...)
 	if !cfg.PortMap.Off() {
 		opts = append(opts, libp2p.NATPortMap())
 	}
@@ -130,7 +128,14 @@ func hostOn(cfg Config, key crypto.PrivKey, listen []string) (host.Host, error) 
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", strings.Join(listen, ", "), err)
 	}
-	return h, listening(h, listen)
+	if err := listening(h, listen); err != nil || private == nil {
+		return h, err
+	}
+	guarded, err := private.Guard(h)
+	if err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	return guarded, nil
 }
 
 // wsaInUse is WSAEADDRINUSE, which Windows answers where others answer EADDRINUSE.
@@ -178,7 +183,7 @@ func rankDials(addrs []ma.Multiaddr) []network.AddrDelay {
 			near = append(near, network.AddrDelay{Addr: a, Delay: quicLater})
 		}
 	}
-	return append(near, swarm.DefaultDialRanker(far)...)
+	return append(near, p2pswarm.DefaultDialRanker(far)...)
 }
 
 // listening makes sure that every address was taken: libp2p is content with one.

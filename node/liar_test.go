@@ -40,7 +40,7 @@ func bare(t *testing.T, lib exchange.Library) (host.Host, string) {
 	t.Helper()
 	key, err := identity(t.TempDir())
 	must(t, err)
-	h, err := hostOn(Config{PortMap: "off"}, key, []string{"/ip4/127.0.0.1/tcp/0"})
+	h, err := hostOn(Config{PortMap: "off"}, key, nil, []string{"/ip4/127.0.0.1/tcp/0"})
 	must(t, err)
 	x := exchange.New(h, exchange.Config{Library: lib})
 	t.Cleanup(func() {

@@ -61,6 +61,9 @@ func TestSourcesInOrder(t *testing.T) {
 		"lan":       {`["10.0.0.0/8"]`, "10.1.0.0/16,fd00::/8", "10.2.0.0/16"},
 		"announce":  {`"roots"`, "files", "pieces"},
 		"relay":     {`true`, "off", "true"},
+		"create":    {`"studio"`, "films", "news"},
+		"join":      {`"-"`, "-", "-"},
+		"authority": {`"a.key"`, "b.key", "c.key"},
 		"log-level": {`"info"`, "debug", "error"},
 	}
 	for _, o := range Options() {

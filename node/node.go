@@ -22,6 +22,7 @@ import (
 	"github.com/shoal-p2p/shoal/dht"
 	"github.com/shoal-p2p/shoal/exchange"
 	"github.com/shoal-p2p/shoal/store"
+	"github.com/shoal-p2p/shoal/swarm"
 )
 
 // Node is a running shoal node. Its methods may be called from many goroutines.
@@ -31,7 +32,8 @@ type Node struct {
 	self      peer.ID
 	started   time.Time
 	store     *store.Disk
-	host      host.Host // nil when offline, like all below
+	private   *swarm.Swarm // nil in the open swarm
+	host      host.Host    // nil when offline, like all below
 	exchange  *exchange.Exchange
 	kad       *dht.Kad
 	router    dht.Router
@@ -93,8 +95,11 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	if err == nil {
 		n.self, err = peerID(key)
 	}
+	if err == nil {
+		err = n.enterSwarm(key)
+	}
 	if err == nil && !cfg.Offline {
-		if n.host, err = newHost(cfg, key); err == nil {
+		if n.host, err = newHost(cfg, key, n.private); err == nil {
 			err = n.join(ctx)
 		}
 	}
@@ -128,13 +133,14 @@ func (n *Node) join(ctx context.Context) error {
 	n.announces = newAnnouncing(n)
 	n.kad, err = dht.NewKad(n.host, dht.KadConfig{
 		Server: policy, Bootstrap: n.bootstrap, Held: n.announces.held(), Loopback: local, Log: n.log,
+		Prefix: n.prefix(), RoutingTableFilter: n.mayKeep(), QueryFilter: n.mayAsk(),
 	})
 	if err != nil {
 		return err
 	}
 	n.router = n.kad
 	n.exchange = exchange.New(n.host, exchange.Config{
-		Agent: "shoal/" + n.cfg.Version, Library: (*library)(n), LAN: lan,
+		Prefix: n.prefix(), Agent: "shoal/" + n.cfg.Version, Library: (*library)(n), LAN: lan,
 		Upload: up, Download: down, Log: n.log,
 		Balances: n.loadBalances(), Save: n.saveBalances, OnSession: n.onSession,
 	})
@@ -151,11 +157,12 @@ func (n *Node) join(ctx context.Context) error {
 	}
 	n.announcer.Add(held...) // together, so that many are spread over time
 	if !n.cfg.MDNS.Off() {
-		n.mdns, err = dht.NewMDNS(n.host, dht.MDNSConfig{Found: n.foundOnLAN, Loopback: local, Log: n.log})
+		n.mdns, err = dht.NewMDNS(n.host, dht.MDNSConfig{Service: n.service(), Found: n.foundOnLAN, Loopback: local, Log: n.log})
 		if err != nil {
 			n.log.Warn("no mDNS: peers on this LAN are not found by themselves", "err", err)
 		}
 	}
+	n.tellSwarm()
 	n.joinThrough(n.boot)
 	n.joinThrough(n.cache.Peers(8))
 	return nil
@@ -293,6 +300,9 @@ func (n *Node) Close() error {
 		}
 		if n.host != nil {
 			errs = append(errs, n.host.Close())
+		}
+		if n.private != nil {
+			errs = append(errs, n.private.Close())
 		}
 		errs = append(errs, n.store.Close())
 	})

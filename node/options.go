@@ -35,8 +35,11 @@ func Options() []Option {
 		{"download", "RATE", false, "unlimited", "such as 20Mbit/s (every path), off or unlimited"},
 		{"lan", "CIDR", true, "the interfaces' own subnets", "addresses that count as LAN too"},
 		{"store-max", "SIZE", false, "10% of the free disk, at most 50GB", "keep at most so much of what was only read, such as 20GB, off or unlimited"},
-		{"announce", "roots|files|pieces", false, "roots", "what is announced in the DHT: roots, files in them too, or every piece"},
+		{"announce", "roots|files|pieces", false, "roots", "what is announced in the DHT"},
 		{"relay", "", false, "off", "run as a public node that relays for others"},
+		{"create", "NAME", false, "none", "make the private swarm NAME, this node its first member"},
+		{"join", "INVITE", false, "none", "join a private swarm; - reads the invite from standard input"},
+		{"authority", "FILE", false, "DIR/authority.key", "the private swarm's own key"},
 		{"log-level", "LEVEL", false, "warn", "debug, info, warn or error: what is logged on stderr"},
 	}
 }
@@ -73,6 +76,9 @@ func setField(c *Config, o Option, values []string) error {
 // showField is the value of key as typed, lists comma-separated.
 func showField(c *Config, o Option) string {
 	f := configField(c, o.Key)
+	if o.Key == "join" && len(f.String()) > 1 {
+		return "(secret)"
+	}
 	switch f.Kind() {
 	case reflect.Slice:
 		list, _ := f.Interface().([]string)

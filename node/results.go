@@ -139,10 +139,53 @@ type Status struct {
 	RSS          int64          `json:"rss_bytes"`
 }
 
-// SwarmStatus names the swarm a node is in.
+// SwarmStatus names the swarm a node is in; the fields after Private are those of
+// a private one.
 type SwarmStatus struct {
 	Name    string `json:"name"`
 	Private bool   `json:"private"`
+
+	ID          string        `json:"id,omitempty"` // the peer ID of its authority
+	Roles       string        `json:"roles,omitempty"`
+	Expires     string        `json:"expires,omitempty"`     // of the membership, RFC 3339
+	Provisional bool          `json:"provisional,omitempty"` // not countersigned yet
+	Members     int           `json:"members,omitempty"`     // connected, without this node
+	Pending     int           `json:"pending,omitempty"`     // connected and not admitted
+	Revoked     int           `json:"revoked,omitempty"`     // members and invites
+	Sequence    uint64        `json:"sequence,omitempty"`    // of the newest list of revocations
+	Authority   string        `json:"authority,omitempty"`   // file of the swarm's key, where this node made it
+	Warnings    []string      `json:"warnings,omitempty"`    // what somebody should act on
+	Invites     []SwarmInvite `json:"invites,omitempty"`     // that were made or counted here and have not ended
+}
+
+// SwarmInvite is what a node knows of an invite.
+type SwarmInvite struct {
+	ID      string `json:"id"` // for revoke
+	Roles   string `json:"roles"`
+	Expires string `json:"expires"` // RFC 3339
+	Uses    uint64 `json:"uses"`
+	Used    int    `json:"used"` // as counted here
+	Revoked bool   `json:"revoked,omitempty"`
+}
+
+// SwarmMember is one member of a private swarm that this node has met, or itself.
+type SwarmMember struct {
+	ID          string `json:"id"`
+	Roles       string `json:"roles"`
+	Expires     string `json:"expires"`        // RFC 3339
+	Seen        string `json:"seen,omitempty"` // RFC 3339
+	Self        bool   `json:"self,omitempty"`
+	Connected   bool   `json:"connected"`
+	Provisional bool   `json:"provisional,omitempty"`
+	Revoked     bool   `json:"revoked,omitempty"`
+	By          string `json:"by,omitempty"` // who countersigned, if not the authority
+}
+
+// InviteOptions tell what an invite is good for.
+type InviteOptions struct {
+	Expires time.Duration // 7 days if zero
+	Uses    uint64        // 10 if zero
+	Roles   string        // comma-separated; member if empty
 }
 
 // DHTStatus is the node's part in the DHT.

@@ -67,6 +67,9 @@ func (n *Node) Status(context.Context) (Status, error) {
 		PeerID: n.ID(), Addrs: append([]string{}, n.Addrs()...), Version: n.cfg.Version, Reachability: "unknown",
 		Peers: []PeerStatus{}, Roots: []RootStatus{}, Uptime: since(n.started), RSS: rss(),
 	}
+	if n.private != nil {
+		s.Swarm = n.swarmStatus()
+	}
 	if n.host != nil {
 		s.DHT = DHTStatus{Mode: n.kad.Mode(), RoutingTable: n.kad.Size()}
 		s.Announce = n.announces.report()

@@ -134,13 +134,13 @@ func (st *state) standing(now time.Time, key crypto.PrivKey) bool {
 	return err == nil
 }
 
-// Leave forgets the swarm of dir: membership, lists and who was met. The
-// authority's key stays. ErrNotPrivate if there is nothing to leave.
-func Leave(dir string) error {
-	if err := os.Remove(statePath(dir)); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return ErrNotPrivate
-		}
+// Leave forgets the swarm: membership, lists and who was met. The authority's
+// key stays. Nothing is saved afterwards.
+func (s *Swarm) Leave() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.left = true
+	if err := os.Remove(statePath(s.cfg.Dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("forget the swarm: %w", err)
 	}
 	return nil

@@ -55,11 +55,12 @@ func TestCreateJoinLeave(t *testing.T) {
 	if _, err := Open(Config{Dir: b, Key: founder}); err != nil {
 		t.Errorf("with another key: %v; want a swarm that says so in its status", err)
 	}
-	if err := errors.Join(Leave(b), Leave(a)); err != nil {
+	if s, err = Open(Config{Dir: a, Key: founder}); err != nil {
 		t.Fatal(err)
 	}
-	if err := Leave(b); !errors.Is(err, ErrNotPrivate) {
-		t.Errorf("leave twice: %v", err)
+	s.Told(nil)
+	if err := errors.Join(s.Leave(), s.Close()); err != nil {
+		t.Fatal(err)
 	}
 	if _, err := Open(Config{Dir: a, Key: founder}); !errors.Is(err, ErrNotPrivate) {
 		t.Errorf("after leaving: %v", err)

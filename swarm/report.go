@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -33,6 +34,17 @@ type Status struct {
 	Authority   string                // path of the authority's key if this node made the swarm
 	HasKey      bool                  // that file is there
 	Provisional bool
+	Invites     []Invite // that were made or counted here and have not ended, the next to end first
+}
+
+// Invite is the count of an invite.
+type Invite struct {
+	ID      string // of its key
+	Roles   membership.Role
+	Expires time.Time
+	Uses    uint64
+	Used    int
+	Revoked bool
 }
 
 // Member is one that this node has met, or itself.
@@ -177,6 +189,15 @@ func (s *Swarm) Status() Status {
 		st.HasKey = keyErr == nil
 	}
 	st.Warnings = s.warnings(now, err)
+	for id, in := range s.st.Invites {
+		key, err := peer.Decode(id)
+		if err == nil && now.Before(in.Expires) {
+			st.Invites = append(st.Invites, Invite{id, membership.Role(in.Roles), in.Expires, in.Uses, len(in.Used), s.reg.Has(key)})
+		}
+	}
+	slices.SortFunc(st.Invites, func(a, b Invite) int {
+		return cmp.Or(a.Expires.Compare(b.Expires), strings.Compare(a.ID, b.ID))
+	})
 	return st
 }
 

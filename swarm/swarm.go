@@ -2,9 +2,12 @@ package swarm
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base32"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -71,6 +74,7 @@ type Swarm struct {
 	me    membership.Membership // zero when the own membership does not count
 	peers map[peer.ID]*contact
 	dirty bool // st has changed since it was saved
+	left  bool // it is not to be saved any more
 }
 
 // refusal is why a peer was not admitted, and when that was found.
@@ -128,6 +132,13 @@ func (s *Swarm) Name() string { return s.name }
 
 // Prefix comes before the names of the swarm's protocols.
 func (s *Swarm) Prefix() string { return "/shoal/" + s.id.String() }
+
+// Service is the swarm's name for mDNS. It is a digest: it does not tell a LAN
+// which swarm is there, and fits RFC 6763's 15 characters.
+func (s *Swarm) Service() string {
+	sum := sha256.Sum256([]byte("shoal mdns " + s.id.String()))
+	return "_shoal-" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:5])) + "._udp"
+}
 
 // protocol is the admission protocol's name.
 func (s *Swarm) protocol() protocol.ID { return protocol.ID(s.Prefix() + "/admission/1.0.0") }
@@ -200,7 +211,7 @@ func (s *Swarm) Close() error {
 
 // save writes the state if it has changed or must. mu is held.
 func (s *Swarm) save(must bool) error {
-	if !must && !s.dirty {
+	if s.left || !must && !s.dirty {
 		return nil
 	}
 	s.st.Chain = membership.AppendChain(nil, s.chain)

@@ -14,7 +14,7 @@ func newApp(sh *shell) *cli.App {
 	app := &cli.App{
 		Name:            "shoal",
 		Usage:           "distribute content by its ID, peers first, origin as the fail-safe",
-		UsageText:       "shoal [--dir DIR] [--json] [--log-level L] VERB ...",
+		UsageText:       "shoal [--dir DIR] [--swarm NAME] [--json] [--log-level L] VERB ...",
 		HideHelpCommand: true,
 		HideVersion:     true,
 		// Addresses, URLs and headers may have commas.
@@ -26,6 +26,7 @@ func newApp(sh *shell) *cli.App {
 		CustomAppHelpTemplate:     appTemplate,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "dir", Usage: "`DIR`: for identity, index, kept pieces and socket (SHOAL_DIR)", DefaultText: "the user's data directory + /shoal"},
+			&cli.StringFlag{Name: "swarm", Usage: "`NAME`: of a private swarm with its own directory below DIR (SHOAL_SWARM)", DefaultText: "none"},
 			&cli.BoolFlag{Name: "json", Usage: "data as JSON"},
 			optionFlag("log-level"),
 			cli.HelpFlag,
@@ -39,7 +40,7 @@ func newApp(sh *shell) *cli.App {
 		},
 		Commands: []*cli.Command{
 			nodeVerb(sh), shareVerb(sh), addVerb(sh), getVerb(sh), catVerb(sh), lsVerb(sh), findVerb(sh),
-			statusVerb(sh), verifyVerb(sh), unshareVerb(sh), pinVerb(sh), unpinVerb(sh), gcVerb(sh), idVerb(sh), configVerb(sh), versionVerb(sh), labVerb(sh),
+			statusVerb(sh), verifyVerb(sh), unshareVerb(sh), pinVerb(sh), unpinVerb(sh), gcVerb(sh), idVerb(sh), configVerb(sh), versionVerb(sh), labVerb(sh), swarmVerb(sh),
 			completionVerb(sh), helpVerb(sh),
 		},
 	}

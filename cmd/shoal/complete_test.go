@@ -20,7 +20,7 @@ func TestComplete(t *testing.T) {
 		"completion|":             "bash zsh fish powershell",
 		"--di":                    "--dir",
 		"--json|--log-level|":     "debug info warn error",
-		"-":                       "--dir --json --log-level --help",
+		"-":                       "--dir --swarm --json --log-level --help",
 		"--|ls":                   "ls",
 		"get|--cl":                "--class",
 		"get|--j":                 "--json",

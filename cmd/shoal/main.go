@@ -26,7 +26,7 @@ func main() {
 
 // run executes one command line and returns its exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	sh := &shell{stdout: stdout, stderr: stderr, env: os.LookupEnv}
+	sh := &shell{stdin: os.Stdin, stdout: stdout, stderr: stderr, env: os.LookupEnv}
 	app := newApp(sh)
 	args, verb, err := reorder(args, shapesOf(app))
 	sh.verb = verb

@@ -20,7 +20,7 @@ func nodeVerb(sh *shell) *cli.Command {
 --dir use it. It prints a line for each address it listens on and then 'shoal: ready'.
 
 EXAMPLE: shoal node --bootstrap /ip4/192.0.2.7/tcp/7461/p2p/12D3KooW... --upload 20Mbit/s`,
-		Flags:  append(flags, optionFlags("store-max", "announce", "relay")...),
+		Flags:  append(flags, optionFlags("store-max", "announce", "relay", "create", "join", "authority")...),
 		Action: func(c *cli.Context) error { return runNode(c, sh) },
 	}
 }
@@ -29,7 +29,12 @@ func runNode(c *cli.Context, sh *shell) (err error) {
 	if err := wantArgs(c, 0, 0); err != nil {
 		return err
 	}
-	s, err := sh.open(c, online)
+	cfg, _, err := sh.load(c)
+	if err != nil {
+		return err
+	}
+	made := cfg.Create != "" && !node.Private(cfg.Dir)
+	s, err := sh.openConfig(c, cfg, online)
 	if err != nil {
 		return err
 	}
@@ -41,9 +46,29 @@ func runNode(c *cli.Context, sh *shell) (err error) {
 	if err := announceNode(c.Context, sh, s); err != nil {
 		return err
 	}
+	if made {
+		if err := inviteFirst(c.Context, sh, s); err != nil {
+			return err
+		}
+	}
 	sh.say("ready")
 	<-c.Context.Done()
 	sh.say("stopping")
+	return nil
+}
+
+// inviteFirst says of a swarm just made how others get into it.
+func inviteFirst(ctx context.Context, sh *shell, s *session) error {
+	st, err := s.Status(ctx)
+	if err != nil {
+		return err
+	}
+	sh.tellCreated(st.Swarm)
+	invite, err := s.SwarmInvite(ctx, node.InviteOptions{})
+	if err != nil {
+		return err
+	}
+	sh.say("others join with: shoal node --join %s", invite)
 	return nil
 }
 
@@ -58,6 +83,9 @@ func announceNode(ctx context.Context, sh *shell, s *session) error {
 	}
 	for _, a := range st.Addrs {
 		sh.say("listening on %s", a)
+	}
+	for _, w := range st.Swarm.Warnings {
+		sh.say("%s", w)
 	}
 	sh.say("%s", sharedWith(st))
 	if len(st.Roots) > manyRoots {
@@ -77,7 +105,7 @@ func sharedWith(st node.Status) string {
 		bytes += r.Have
 	}
 	if len(st.Roots) == 0 {
-		return "open: anyone with a content ID can fetch what you share; nothing is shared yet"
+		return audience(st.Swarm) + "; nothing is shared yet"
 	}
-	return fmt.Sprintf("open: anyone with a content ID can fetch what you share: %s, %s", count(len(st.Roots), "root", "roots"), size(bytes))
+	return fmt.Sprintf("%s: %s, %s", audience(st.Swarm), count(len(st.Roots), "root", "roots"), size(bytes))
 }

@@ -55,6 +55,9 @@ func (sh *shell) directory(flag string) (string, error) {
 // load reads the settings of a command.
 func (sh *shell) load(c *cli.Context) (node.Config, []node.Setting, error) {
 	dir, err := sh.directory(c.String("dir"))
+	if err == nil {
+		dir, err = sh.ofSwarm(c, dir)
+	}
 	if err != nil {
 		return node.Config{}, nil, err
 	}
@@ -75,6 +78,19 @@ func (sh *shell) load(c *cli.Context) (node.Config, []node.Setting, error) {
 	cfg.Log = newLog(sh, cfg.LogLevel)
 	cfg.Announced = func(a node.AnnounceStatus) { sh.say("%s", announced(a)) }
 	return cfg, settings, err
+}
+
+// ofSwarm is the directory of the private swarm that --swarm or SHOAL_SWARM
+// names, or dir without.
+func (sh *shell) ofSwarm(c *cli.Context, dir string) (string, error) {
+	name, _ := sh.env("SHOAL_SWARM")
+	if c.IsSet("swarm") {
+		name = c.String("swarm")
+	}
+	if name == "" && !c.IsSet("swarm") {
+		return dir, nil
+	}
+	return node.SwarmDir(dir, name)
 }
 
 // newLog writes the node's log as words.
@@ -115,6 +131,10 @@ func (sh *shell) open(c *cli.Context, want need) (*session, error) {
 // openConfig is open with the settings at hand.
 func (sh *shell) openConfig(c *cli.Context, cfg node.Config, want need) (*session, error) {
 	cfg.Offline = want == offline
+	var err error
+	if cfg.Join, err = readInvite(cfg.Join, sh.stdin); err != nil {
+		return nil, err
+	}
 	giveUp := time.Now().Add(lockWait)
 	for {
 		client, err := node.Dial(cfg.Dir)

@@ -16,6 +16,7 @@ import (
 // shell is where a command reads its surroundings and writes. Words may be said
 // from many goroutines.
 type shell struct {
+	stdin  io.Reader
 	stdout io.Writer
 	env    func(string) (string, bool)
 	verb   string // the one being run, "" before it is known; owned by the main goroutine

@@ -119,11 +119,7 @@ func statusLines(st node.Status, rootsOnly bool) []string {
 		}
 		add("version       %s", st.Version)
 		add("reachability  %s", st.Reachability)
-		swarm := "open: anyone with a content ID can fetch what you share"
-		if st.Swarm.Private {
-			swarm = "private: " + printable(st.Swarm.Name)
-		}
-		add("swarm         %s", swarm)
+		lines = append(lines, swarmLines(st.Swarm)...)
 		if st.DHT.Mode != "" { // none without a network
 			add("dht           %s, %s in the routing table", st.DHT.Mode, count(st.DHT.RoutingTable, "peer", "peers"))
 		}

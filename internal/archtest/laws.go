@@ -43,7 +43,7 @@ var shoal = laws{
 		{"internal/testnet", nil, nil},
 		{"merkle", nil, nil},
 		{"node",
-			[]string{"cdnfallback", "cdnfallback/policy", "dht", "exchange", "exchange/ledger", "exchange/pick", "merkle", "store"},
+			[]string{"cdnfallback", "cdnfallback/policy", "dht", "exchange", "exchange/ledger", "exchange/pick", "merkle", "store", "swarm", "swarm/membership"},
 			[]string{"cdnfallback/origintest", "dht/dhttest", "internal/testnet", "store/storetest"}},
 		{"store", []string{"merkle"}, []string{"store/storetest"}},
 		{"store/storetest", []string{"merkle", "store"}, nil},
