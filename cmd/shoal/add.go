@@ -37,7 +37,7 @@ func addFlags() []cli.Flag {
 // addOptions reads the flags of addFlags.
 func addOptions(c *cli.Context) (node.AddOptions, error) {
 	if slices.Contains(c.Args().Slice(), "") {
-		return node.AddOptions{}, &usageError{errors.New(`"" is no path; for the current directory say .`)}
+		return node.AddOptions{}, &usageError{errors.New(`"" is no path; the current directory is "."`)}
 	}
 	opt := node.AddOptions{
 		Profile: c.String("profile"), Hidden: c.Bool("hidden"), Modes: c.Bool("modes"), Copy: c.Bool("copy"),
