@@ -24,6 +24,7 @@ type line struct {
 	value cli.Flag        // the flag whose value is being typed, nil for none
 	ended bool            // by "--": no more flags
 	dir   string          // value of --dir
+	swarm string          // value of --swarm
 	last  string          // the word at the cursor
 }
 
@@ -63,10 +64,13 @@ func (l *line) read(word string) {
 	}
 }
 
-// set is the value of a flag; only that of --dir matters here.
+// set is the value of a flag; only those that say where roots are held matter.
 func (l *line) set(value string) {
-	if l.value.Names()[0] == "dir" {
+	switch l.value.Names()[0] {
+	case "dir":
 		l.dir = value
+	case "swarm":
+		l.swarm = value
 	}
 }
 
@@ -177,11 +181,12 @@ func valuesOf(f cli.Flag) (found []candidate, files bool) {
 	return alternatives(arg), arg == "PATH" || arg == "FILE" || arg == "DIR"
 }
 
-// alternatives are the words of a|b|C that are meant as they stand: a and b.
+// alternatives are the words of a|b NAME|C that are meant as they stand: a and b.
 func alternatives(usage string) []candidate {
 	var found []candidate
-	for word := range strings.SplitSeq(usage, "|") {
-		if word != usage && len(word) > 1 && word == strings.ToLower(word) {
+	for part := range strings.SplitSeq(usage, "|") {
+		word, _, _ := strings.Cut(part, " ")
+		if part != usage && len(word) > 1 && word == strings.ToLower(word) {
 			found = append(found, candidate{word: word})
 		}
 	}
@@ -209,10 +214,13 @@ const rootsPatience = time.Second
 
 // heldRoots are the roots of the directory: of the node that runs there, else
 // of its index. It makes nothing and reports no error.
-func (sh *shell) heldRoots(ctx context.Context, flag string) []candidate {
+func (sh *shell) heldRoots(ctx context.Context, l *line) []candidate {
 	ctx, cancel := context.WithTimeout(ctx, rootsPatience)
 	defer cancel()
-	dir, err := sh.directory(flag)
+	dir, err := sh.directory(l.dir)
+	if err == nil {
+		dir, err = sh.ofSwarm(dir, l.swarm, l.given["swarm"])
+	}
 	if err != nil {
 		return nil
 	}

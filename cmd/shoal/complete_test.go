@@ -67,8 +67,8 @@ func TestComplete(t *testing.T) {
 	if l := readLine(app, []string{"get", "--dir", "d e", "x"}); l.dir != "d e" {
 		t.Errorf("directory %q", l.dir)
 	}
-	if l := readLine(app, []string{"--dir=d", "x"}); l.dir != "d" {
-		t.Errorf("directory %q", l.dir)
+	if l := readLine(app, []string{"--dir=d", "--swarm", "s", "x"}); l.dir != "d" || l.swarm != "s" {
+		t.Errorf("directory %q of swarm %q", l.dir, l.swarm)
 	}
 }
 

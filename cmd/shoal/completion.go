@@ -66,7 +66,7 @@ func (sh *shell) completeWords(c *cli.Context) error {
 	}
 	words[len(words)-1] = words[len(words)-1][1:]
 	l := readLine(c.App, words)
-	found, files := l.complete(func() []candidate { return sh.heldRoots(c.Context, l.dir) })
+	found, files := l.complete(func() []candidate { return sh.heldRoots(c.Context, l) })
 	for _, f := range found {
 		if err := sh.print(slices.DeleteFunc([]string{f.word, f.about}, func(s string) bool { return s == "" })...); err != nil {
 			return err

@@ -11,10 +11,10 @@ import (
 // to a verb, and verbs to the command, never taken away.
 var contractFlags = map[string]string{
 	"":           "dir json log-level",
-	"node":       "listen bootstrap mdns portmap origin upload download lan announce store-max",
+	"node":       "listen bootstrap mdns portmap origin upload download lan announce store-max create join",
 	"share":      "listen bootstrap mdns portmap copy hidden modes profile",
 	"add":        "q only-hash copy hidden modes profile",
-	"get":        "listen bootstrap mdns portmap o origin peer timeout deadline class origin-after origin-header seed using",
+	"get":        "listen bootstrap mdns portmap o origin peer timeout deadline class origin-after origin-header seed using update",
 	"cat":        "listen bootstrap mdns portmap range origin peer timeout deadline",
 	"ls":         "listen bootstrap mdns portmap origin peer timeout deadline",
 	"find":       "listen bootstrap mdns portmap",
@@ -24,6 +24,7 @@ var contractFlags = map[string]string{
 	"pin":        "listen bootstrap mdns portmap origin peer timeout deadline",
 	"unpin":      "",
 	"gc":         "",
+	"swarm":      "expires uses role",
 	"id":         "",
 	"config":     "listen bootstrap mdns portmap origin upload download lan announce",
 	"version":    "",

@@ -56,7 +56,7 @@ func (sh *shell) directory(flag string) (string, error) {
 func (sh *shell) load(c *cli.Context) (node.Config, []node.Setting, error) {
 	dir, err := sh.directory(c.String("dir"))
 	if err == nil {
-		dir, err = sh.ofSwarm(c, dir)
+		dir, err = sh.ofSwarm(dir, c.String("swarm"), c.IsSet("swarm"))
 	}
 	if err != nil {
 		return node.Config{}, nil, err
@@ -80,15 +80,14 @@ func (sh *shell) load(c *cli.Context) (node.Config, []node.Setting, error) {
 	return cfg, settings, err
 }
 
-// ofSwarm is the directory of the private swarm that --swarm or SHOAL_SWARM
-// names, or dir without.
-func (sh *shell) ofSwarm(c *cli.Context, dir string) (string, error) {
-	name, _ := sh.env("SHOAL_SWARM")
-	if c.IsSet("swarm") {
-		name = c.String("swarm")
-	}
-	if name == "" && !c.IsSet("swarm") {
-		return dir, nil
+// ofSwarm is the directory of the private swarm that --swarm, if set, or
+// SHOAL_SWARM names, or dir without.
+func (sh *shell) ofSwarm(dir, flag string, set bool) (string, error) {
+	name := flag
+	if !set {
+		if name, _ = sh.env("SHOAL_SWARM"); name == "" {
+			return dir, nil
+		}
 	}
 	return node.SwarmDir(dir, name)
 }
