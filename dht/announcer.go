@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	// announceWorkers is how many roots are announced at a time unless configured.
+	// announceWorkers is how many roots are announced at a time.
 	announceWorkers = 8
 	// announceTimeout bounds one announcement: a lookup and 20 records.
 	announceTimeout = time.Minute
@@ -35,8 +35,6 @@ type AnnouncerConfig struct {
 	// Every is the time between two announcements of a root, less than the
 	// records' validity; Reprovide (22 h) if zero.
 	Every time.Duration
-	// Workers is how many roots are announced at a time; 8 if zero.
-	Workers int
 	// Keys are announced beside the roots, in batches: all that it yields every
 	// Every and whenever all roots are. Nothing if nil.
 	Keys Keys
@@ -73,7 +71,6 @@ type Announcer struct {
 // NewAnnouncer makes an Announcer that announces through r once it Runs.
 func NewAnnouncer(r Router, cfg AnnouncerConfig) *Announcer {
 	cfg.Every = cmp.Or(cfg.Every, Reprovide)
-	cfg.Workers = cmp.Or(cfg.Workers, announceWorkers)
 	a := &Announcer{
 		cfg: cfg, log: cfg.Log, router: r, wake: make(chan struct{}, 1),
 		sched: newSchedule(cfg.Every, rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))),
@@ -96,8 +93,9 @@ func (a *Announcer) Add(roots ...cid.Cid) {
 	a.change(func(now time.Time) { a.sched.add(now, roots) })
 }
 
-// Remove no longer announces roots. A DHT has no way to take a record back, so
-// others may find it until it expires.
+// Remove no longer announces roots, and this node no longer names itself for
+// them. A DHT has no way to take back what others keep, so it may be found until
+// that expires.
 func (a *Announcer) Remove(roots ...cid.Cid) {
 	a.change(func(time.Time) { a.sched.remove(roots) })
 	for _, r := range roots {
@@ -183,7 +181,7 @@ func (a *Announcer) Run(ctx context.Context) error {
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	free := make(chan struct{}, a.cfg.Workers) // one value for each running announcement
+	free := make(chan struct{}, announceWorkers) // one value for each running announcement
 	for {
 		a.mu.Lock()
 		due := a.sched.advance(time.Now(), cap(free)-len(free))

@@ -130,6 +130,9 @@ func TestAnnouncerLife(t *testing.T) {
 		if at, _ := a.Announced(root); !at.IsZero() {
 			t.Error("a removed root counts as announced")
 		}
+		if got := dhttest.All(other.Find(t.Context(), root, 0)); len(got) != 0 {
+			t.Errorf("found %v for a root that was removed", got)
+		}
 	})
 }
 

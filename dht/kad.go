@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -50,14 +49,9 @@ type KadConfig struct {
 	// Validity is how long a record of others is kept, and its addresses with it;
 	// Validity (48 h) if zero.
 	Validity time.Duration
-	// MaxRecords bounds the records kept for others; 160,000 if zero (about 100 MB).
-	MaxRecords int
 	// Refresh is the time between refreshes of the routing table; 10 min if
 	// zero, never by itself if negative.
 	Refresh time.Duration
-	// OnLink returns the subnets of this machine's interfaces; asked of the
-	// system if nil.
-	OnLink func() []netip.Prefix
 	// Held says whether this node has the content of a multihash, beside what it
 	// was told to Provide: as a server it names itself to who asks. nil: nothing.
 	// It is called from several goroutines and must be quick.
@@ -94,10 +88,6 @@ func NewKad(h host.Host, cfg KadConfig) (*Kad, error) {
 		return nil, fmt.Errorf("dht prefix %q must start with a slash and not end with one", cfg.Prefix)
 	}
 	cfg.Validity = cmp.Or(cfg.Validity, Validity)
-	cfg.MaxRecords = cmp.Or(cfg.MaxRecords, defaultMaxRecords)
-	if cfg.OnLink == nil {
-		cfg.OnLink = interfaceSubnets
-	}
 	k := &Kad{
 		cfg: cfg, host: &gate{Host: h}, log: cfg.Log, own: newOwnRecords(h.ID(), cfg.Held),
 		batching: make(chan struct{}, 1), joined: make(chan struct{}, 1),
@@ -136,7 +126,7 @@ func (k *Kad) options() []kad.Option {
 		kad.ProtocolPrefix(protocol.ID(cfg.Prefix)),
 		kad.Mode(kad.ModeServer), // see gate
 		kad.DisableValues(),
-		kad.ProviderDatastore(newRecordStore(cfg.MaxRecords, k.own)),
+		kad.ProviderDatastore(newRecordStore(maxRecords, k.own)),
 		kad.ProviderManagerOpts(
 			records.ProvideValidity(cfg.Validity),
 			records.ProviderAddrTTL(cfg.Validity),
@@ -176,18 +166,6 @@ func (k *Kad) Mode() string {
 		return ModeServer
 	}
 	return ModeClient
-}
-
-// Peers returns the peers in the routing table with the addresses known, for
-// remembering them on disk.
-func (k *Kad) Peers() []peer.AddrInfo {
-	var out []peer.AddrInfo
-	for _, p := range k.dht.RoutingTable().ListPeers() {
-		if ai := k.host.Peerstore().PeerInfo(p); len(ai.Addrs) > 0 {
-			out = append(out, ai)
-		}
-	}
-	return out
 }
 
 // Refresh looks for the neighbours of this node and fills the routing table now.

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
-	kb "github.com/libp2p/go-libp2p-kbucket"
 	"github.com/libp2p/go-libp2p/core/peer"
 	mh "github.com/multiformats/go-multihash"
 )
@@ -44,7 +43,7 @@ func (k *Kad) Provide(ctx context.Context, c cid.Cid) error {
 		return fmt.Errorf("announce %s: %w", c, errNoAddress)
 	}
 	nearest, err := k.dht.GetClosestPeers(ctx, string(key))
-	if errors.Is(err, kb.ErrLookupFailure) {
+	if err != nil && k.Size() == 0 { // they have all left since
 		err = ErrNoPeers
 	}
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 // Limits of what strangers can make a server keep. A record costs about 600
 // bytes, so a full store is about 100 MB.
 const (
-	defaultMaxRecords = 160_000
+	maxRecords = 160_000
 	// peerShare is the part of the store that one provider may fill: 1/peerShare.
 	peerShare = 2
 	// maxPerRoot is how many providers of one root are kept. A reply carries at

@@ -36,7 +36,7 @@ func (k *Kad) newModeWatch() (*modeWatch, error) {
 	}
 	w := &modeWatch{k: k, sub: sub, in: modeInput{policy: k.cfg.Server, near: true}}
 	w.pending()
-	onLink := k.cfg.OnLink()
+	onLink := interfaceSubnets()
 	if k.cfg.Bootstrap != nil {
 		for _, p := range k.cfg.Bootstrap() {
 			for _, a := range p.Addrs {
@@ -122,7 +122,7 @@ func (w *modeWatch) far(p peer.ID) bool {
 	if !w.in.near || w.in.policy != ServerAuto {
 		return false
 	}
-	onLink := w.k.cfg.OnLink()
+	onLink := interfaceSubnets()
 	for _, c := range w.k.host.Network().ConnsToPeer(p) {
 		if !nearAddr(c.RemoteMultiaddr(), onLink) {
 			w.in.near = false
