@@ -69,11 +69,10 @@ func TestTablesFill(t *testing.T) {
 			t.Fatal(err)
 		}
 		from := time.Now()
-		for i, m := range p.members {
+		for _, m := range p.members {
 			if m != out {
 				gone(t, m.raw, out.raw, 5*time.Second)
 			}
-			_ = i
 		}
 		t.Logf("revoked: disconnected everywhere after %v", time.Since(from))
 		time.Sleep(time.Second)
@@ -82,5 +81,29 @@ func TestTablesFill(t *testing.T) {
 				t.Errorf("member %d keeps the revoked one in its table", i)
 			}
 		}
+	})
+}
+
+// Fifty members are connected to one that is revoked: none is after 5 s.
+func TestFiftyDisconnect(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlace(t, options{members: 51})
+		founder, out := p.members[0], p.members[50]
+		for _, m := range p.members[1:] {
+			meet(t, m, founder)
+		}
+		for _, m := range p.members[1:50] {
+			meet(t, m, out)
+		}
+		time.Sleep(time.Second)
+		from := time.Now()
+		if err := founder.s.Revoke(out.raw.ID()); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range p.members[:50] {
+			gone(t, m.raw, out.raw, 5*time.Second)
+		}
+		t.Logf("fifty disconnected after %v", time.Since(from))
 	})
 }
