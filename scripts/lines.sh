@@ -187,21 +187,24 @@ same_tree() {
 	[ "$(GOROOT='' GOTOOLCHAIN=local "$tmp/got/bin/go" version 2>&1)" = "$go_version" ]
 }
 
-# run_tar: Go's tree by tar through one TLS connection.
+# run_tar: Go's tree by tar through one TLS connection. It is socat's: openssl's
+# s_server and s_client now and then wait for each other for ever.
 run_tar() {
-	local try port server
+	local try port server tls=$tmp/tls
 	for ((try = 0; try < 5; try++)); do
 		port=$((20000 + RANDOM % 10000))
 		calm
 		mkdir "$tmp/got"
-		# Its stdin is the tar, so what the shell has in the background is the whole pipe.
-		{ tar -C "$goroot" -c . 2>/dev/null | openssl s_server -quiet -tls1_3 -cert "$cert" -key "${cert%/*}/key.pem" \
-			-accept "127.0.0.1:$port" -naccept 1; } >/dev/null 2>&1 &
+		socat -u -b 262144 STDIN \
+			"OPENSSL-LISTEN:$port,bind=127.0.0.1,cert=$tls/cert.pem,key=$tls/key.pem,verify=0,openssl-min-proto-version=TLS1.3" \
+			< <(exec tar -C "$goroot" -c . 2>/dev/null) >/dev/null 2>&1 &
 		server=$!
 		pids[$server]=1
 		sleep 0.5 # it listens by then, or the port was taken
+		# shellcheck disable=SC2016 # the inner shell expands them
 		quietly timed bash -c 'set -o pipefail
-			openssl s_client -quiet -connect "127.0.0.1:$1" </dev/null 2>/dev/null | tar -x -C "$2"' _ "$port" "$tmp/got" &&
+			socat -u -b 262144 "OPENSSL:127.0.0.1:$1,cafile=$2,commonname=127.0.0.1" STDOUT </dev/null | tar -x -C "$3"' \
+			_ "$port" "$tls/cert.pem" "$tmp/got" &&
 			reap "$server" && same_tree tar && return
 		stop "$server"
 	done
@@ -210,8 +213,8 @@ run_tar() {
 
 line_tree() {
 	local name="get of the Go tree, tar through TLS" a=() b=() added=() i goroot go_version cid cert check=same_tree
-	if ! goroot=$(cd / && go env GOROOT 2>/dev/null) || ! want openssl openssl; then
-		skip "$name" "it needs Go, whose tree it is, and openssl"
+	if ! goroot=$(cd / && go env GOROOT 2>/dev/null) || ! want openssl openssl || ! want socat socat; then
+		skip "$name" "it needs Go, whose tree it is, openssl and socat"
 		return
 	fi
 	go_version=$(GOROOT='' GOTOOLCHAIN=local "$goroot/bin/go" version)
