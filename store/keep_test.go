@@ -323,3 +323,26 @@ func TestOldIndex(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestEvictComplete: a root that was whole only by what is evicted is not any more.
+func TestEvictComplete(t *testing.T) {
+	t.Parallel()
+	d := openDisk(t, t.TempDir())
+	c := load(t, sample(t, 2))
+	w := mustCreate(t, d, c, CreateOptions{Path: filepath.Join(t.TempDir(), "out")})
+	if err := errors.Join(w.Write(0, c.pieces[0]), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	w = mustCreate(t, d, c, CreateOptions{})
+	fillAll(t, w, c)
+	if _, err := w.Finish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := d.Root(c.table.Root); err != nil || r.State != Complete || r.Cached {
+		t.Fatalf("got %+v, %v", r, err)
+	}
+	mustEvict(t, d, 0)
+	if r, err := d.Root(c.table.Root); err != nil || r.State != Fetching || r.Have != 1 {
+		t.Errorf("got %+v, %v", r, err)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/ipfs/go-cid"
@@ -201,7 +202,7 @@ func TestFaultPoints(t *testing.T) {
 			var wg sync.WaitGroup
 			for mode := kill; mode <= roMount; mode++ {
 				wg.Go(func() {
-					for at := 1; at <= steps && !t.Failed(); at++ {
+					for at := 1; at <= steps+1 && !t.Failed(); at++ { // the last is after the end
 						if all || (at+int(mode))%5 == 0 {
 							point(t, b, sc, mode, at)
 						}
@@ -265,6 +266,10 @@ func point(t *testing.T, b *bed, sc scene, mode fault, at int) int {
 	layer.revive()
 	s.open(t, dir, layer)
 	s.conform(t, what)
+	s.recovered(t, what)
+	if err == nil {
+		s.done(t, sc, what)
+	}
 	if sc.want != nil {
 		s.progress(t, what, sc.want(b))
 	}
@@ -294,6 +299,34 @@ func (s *stage) finish(t *testing.T, sc scene, what string, err error) {
 		t.Errorf("%s: %v", what, err)
 	}
 	s.conform(t, what)
+	s.done(t, sc, what)
+	if err := s.d.Close(); err != nil {
+		t.Errorf("%s: %v", what, err)
+	}
+}
+
+// recovered holds what Open promises after a crash: nothing is left to be
+// deleted, and what has its final name is a complete root.
+func (s *stage) recovered(t *testing.T, what string) {
+	t.Helper()
+	err := s.d.view(func(tx tx) error {
+		return tx.in(doomedBucket).ForEach(func(k, _ []byte) error { return fmt.Errorf("%s is still to be deleted", k) })
+	})
+	if err != nil {
+		t.Errorf("%s: %v", what, err)
+	}
+	r, err := NewMem().Add(t.Context(), s.out, AddOptions{})
+	if err != nil {
+		return // it is not there
+	}
+	if got, err := s.d.Root(r.CID); err != nil || got.State != Complete || got.Path != s.out {
+		t.Errorf("%s: what has the final name: %+v, %v", what, got, err)
+	}
+}
+
+// done looks for the effect of a scene that ended well.
+func (s *stage) done(t *testing.T, sc scene, what string) {
+	t.Helper()
 	for _, c := range s.loses {
 		if _, err := s.d.Root(c); !errors.Is(err, ErrNotFound) {
 			t.Errorf("%s: %v is still there: %v", what, c, err)
@@ -305,9 +338,6 @@ func (s *stage) finish(t *testing.T, sc scene, what string, err error) {
 		if err != nil || r.State != Complete || r.Have != len(c.pieces) {
 			t.Errorf("%s: %+v, %v", what, r, err)
 		}
-	}
-	if err := s.d.Close(); err != nil {
-		t.Errorf("%s: %v", what, err)
 	}
 }
 
@@ -397,6 +427,36 @@ func (s *stage) progress(t *testing.T, what string, c content) {
 	for i, have := range s.d.Have(keys) {
 		if !have {
 			t.Errorf("%s: piece %d had been claimed", what, i)
+		}
+	}
+}
+
+// TestFailedSync: what a failed sync may have lost is written again by the same
+// writer, and until then neither claimed nor taken for written.
+func TestFailedSync(t *testing.T) {
+	t.Parallel()
+	c := load(t, small(t, 6))
+	for _, path := range []string{"", filepath.Join(t.TempDir(), "out")} {
+		d := openDisk(t, t.TempDir())
+		layer := newFaultLayer()
+		d.layer = layer
+		w := mustCreate(t, d, c, CreateOptions{Path: path})
+		fillAll(t, w, c)
+		layer.mode, layer.at = badLater, layer.n+1
+		if err := w.Sync(); !errors.Is(err, syscall.EIO) {
+			t.Fatalf("Sync: %v", err)
+		}
+		layer.heal()
+		if _, err := w.Finish(t.Context()); !errors.Is(err, ErrNotFound) {
+			t.Errorf("Finish without what was lost: %v", err)
+		}
+		fillAll(t, w, c)
+		if _, err := w.Finish(t.Context()); err != nil {
+			t.Error(err)
+		}
+		layer.restart(t)
+		for bad, err := range d.Verify(t.Context(), c.table.Root) {
+			t.Errorf("%q: %+v, %v", path, bad, err)
 		}
 	}
 }
