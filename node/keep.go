@@ -151,8 +151,7 @@ func (n *Node) Pin(ctx context.Context, target merkle.Target, opt FetchOptions) 
 			return p, fmt.Errorf("pin: %w", err)
 		}
 		p.Fetched = got.Size - got.From.Disk.Bytes
-	}
-	if err := n.store.Pin(target.Root); err != nil {
+	} else if err := n.store.Pin(target.Root); err != nil {
 		return p, err
 	}
 	r, err = n.store.Root(target.Root)

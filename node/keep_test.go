@@ -48,11 +48,14 @@ func keptFiles(t *testing.T, n *Node) int {
 func TestReadTwice(t *testing.T) {
 	t.Parallel()
 	data := noise(400, 3*mib+5)
-	a, b := start(t), start(t)
+	a := start(t)
+	b := start(t, through(a))
 	target := share(t, a, put(t, "data.bin", data), AddOptions{})
 	if got := read(t, b, target, from(a)); !bytes.Equal(got, data) {
 		t.Error("the first read is wrong")
 	}
+	announced := func() bool { at, _ := b.announcer.Announced(target.Root); return !at.IsZero() }
+	soon(t, "what was read is announced", announced)
 	must(t, a.Close())
 	if got := read(t, b, target, FetchOptions{}); !bytes.Equal(got, data) {
 		t.Error("the second read is wrong")
@@ -67,8 +70,8 @@ func TestReadTwice(t *testing.T) {
 	if len(all.Freed) != 1 || all.Freed[0].CID != target.Root.String() || all.Bytes != int64(len(data)) || keptFiles(t, b) != 0 {
 		t.Errorf("collected %+v, %d files left", all, keptFiles(t, b))
 	}
-	if s, err = b.Status(t.Context()); err != nil || len(s.Roots) != 0 {
-		t.Errorf("status %+v, %v", s.Roots, err)
+	if s, err = b.Status(t.Context()); err != nil || len(s.Roots) != 0 || announced() {
+		t.Errorf("status %+v, %v; announced %v", s.Roots, err, announced())
 	}
 }
 
@@ -110,14 +113,22 @@ func TestReadOwn(t *testing.T) {
 	if got := read(t, b, target, FetchOptions{}); !bytes.Equal(got, data) || keptFiles(t, b) != 0 {
 		t.Errorf("%d files kept of what the user has", keptFiles(t, b))
 	}
-	c, err := b.Open(t.Context(), target, from(a))
-	must(t, err)
-	must(t, os.WriteFile(mine, noise(403, 3*mib), 0o644))
-	got, err := io.ReadAll(c)
-	must(t, err)
-	must(t, c.Close())
-	if !bytes.Equal(got, data) {
-		t.Error("wrong bytes after the file changed")
+	_, url := origin(t, "data.bin", data, nil)
+	for i, opt := range []FetchOptions{from(a), {Origins: []string{url}}} {
+		share(t, b, mine, AddOptions{})
+		c, err := b.Open(t.Context(), target, opt)
+		must(t, err)
+		must(t, os.WriteFile(mine, noise(403, 3*mib), 0o644))
+		got, err := io.ReadAll(c)
+		must(t, err)
+		must(t, c.Close())
+		if !bytes.Equal(got, data) {
+			t.Errorf("source %d: wrong bytes after the file changed", i)
+		}
+		must(t, os.WriteFile(mine, data, 0o644))
+		if _, err := b.Collect(t.Context()); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -150,7 +161,10 @@ func TestPin(t *testing.T) {
 	a, b := start(t), start(t, func(c *Config) { c.StoreMax = "off" })
 	target := share(t, a, put(t, "data.bin", data), AddOptions{})
 	root := target.Root.String()
-	p, err := b.Pin(t.Context(), target, from(a))
+	opt := from(a)
+	opt.Output = filepath.Join(t.TempDir(), "out")
+	p, err := b.Pin(t.Context(), target, opt)
+	checkNothingAt(t, opt.Output)
 	if err != nil || p.Fetched != int64(len(data)) || p.Size != p.Fetched {
 		t.Fatalf("got %+v, %v", p, err)
 	}

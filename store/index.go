@@ -122,8 +122,7 @@ func rootKey(c cid.Cid) []byte {
 	return c.Bytes()
 }
 
-func number(b []byte) uint64 { return binary.BigEndian.Uint64(b) }
-func num(v uint64) []byte    { return binary.BigEndian.AppendUint64(nil, v) }
+func num(v uint64) []byte { return binary.BigEndian.AppendUint64(nil, v) }
 
 func leafKey(k merkle.Key, file uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(make([]byte, 0, len(k)+8), k[:]...), file)

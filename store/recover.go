@@ -13,15 +13,18 @@ import (
 func (d *Disk) recover() error {
 	var moved []uint64
 	err := d.view(func(t tx) error {
-		return t.in(placesBucket).ForEach(func(k, v []byte) error {
-			if len(v) < 2 || placeKind(v[1]) != partial { // most are not, and need no decoding
-				return nil
+		// By the roots and not by the places, which nobody else reads at the start.
+		return t.in(rootsBucket).ForEach(func(_, v []byte) error {
+			r, err := decodeRoot(v)
+			if err != nil || r.State == Complete && len(r.Places) == 1 {
+				return nil // a damaged one is for those who need it
 			}
-			p, err := decodePlace(v)
-			if err == nil && isMoved(p) {
-				moved = append(moved, number(k))
+			for _, n := range r.Places {
+				if p, err := t.place(n); err == nil && p.Kind == partial && isMoved(p) {
+					moved = append(moved, n)
+				}
 			}
-			return nil // a damaged one is for those who need it
+			return nil
 		})
 	})
 	if err != nil {
