@@ -258,11 +258,12 @@ line_large() {
 	rm "$file"
 }
 
-# line_peers: an eighth of --size from peers that may upload 100 Mbit/s each.
+# line_peers: an eighth of --size from peers that may upload 100 Mbit/s each. One,
+# two and four are different peers: those that a get has met know each other.
 line_peers() {
-	local a=() b=() c=() bytes=() i n cid file=$tmp/eighth.bin peers=() sharers=()
+	local a=() b=() c=() bytes=() i cid file=$tmp/eighth.bin peers=() sharers=()
 	head -c $(((size << 20) / 8)) /dev/urandom >"$file"
-	for ((i = 0; i < 4; i++)); do
+	for ((i = 0; i < 7; i++)); do
 		rm -rf "$tmp/sharer$i"
 		quietly "$shoal" --dir "$tmp/sharer$i" add -q "$file" && cid=$(cat "$tmp/stdout") &&
 			start_node "$tmp/sharer$i" --upload 100Mbit/s || return
@@ -270,11 +271,11 @@ line_peers() {
 		peers+=(--peer "$node_addr")
 	done
 	for ((i = 0; i < runs; i++)); do
-		run_get --json "${peers[@]:0:2}" || return
+		run_get "${peers[@]:0:2}" || return
 		a+=("$elapsed")
-		run_get --json "${peers[@]:0:4}" || return
+		run_get "${peers[@]:2:4}" || return
 		b+=("$elapsed")
-		run_get --json "${peers[@]}" || return
+		run_get --json "${peers[@]:6:8}" || return
 		c+=("$elapsed")
 		bytes+=("$(sed 's/.*"duplicate_bytes":\([0-9]*\).*/\1/' "$tmp/stdout")")
 	done
