@@ -168,6 +168,9 @@ func TestPin(t *testing.T) {
 	if err != nil || p.Fetched != int64(len(data)) || p.Size != p.Fetched {
 		t.Fatalf("got %+v, %v", p, err)
 	}
+	if r, err := b.store.Root(target.Root); err != nil || !r.Pinned || !r.Cached {
+		t.Errorf("after Pin: %+v, %v", r, err)
+	}
 	must(t, a.Close())
 	if p, err = b.Pin(t.Context(), target, FetchOptions{}); err != nil || p.Fetched != 0 {
 		t.Errorf("again: %+v, %v", p, err)

@@ -2,9 +2,11 @@
 # crash.sh kills processes of shoal by SIGKILL at random moments of add, get,
 # cat, unshare and gc, on loopback, and looks at what each left: the store opens,
 # every piece that it claims is right, roots that were complete are there, a file
-# under its final name is whole, and a resume fetches little again. It prints a
-# table and exits 1 when that is not so. It is TestKills of cmd/shoal, which
-# kills 20 times whenever the tests run.
+# under its final name is whole, and a resume fetches little again. Then it lets
+# every operation of the store fail in every way: the end of the process, power
+# loss, a torn write, ENOSPC, EIO, EROFS. It prints a table and exits 1 when
+# something is not so. These are TestKills of cmd/shoal, which kills 20 times
+# whenever the tests run, and TestFaultPoints of store, then with a fifth of them.
 #
 #   scripts/crash.sh [N]
 #
@@ -24,5 +26,11 @@ SHOAL_KILLS=$kills SHOAL_KILLS_TABLE=$tmp/table \
 status=$?
 cat "$tmp/table" 2>/dev/null
 ((status == 0)) || cat "$tmp/out" >&2
+if SHOAL_FAULTS=all go test ./store -run '^(TestFaultPoints|TestFailedSync|TestRealDisk)$' -count=1 -v >"$tmp/out" 2>&1; then
+	awk '/ operations, .* ways to fail/ { n += $2 * $4 } END { printf "%d faults at exact points of the store: nothing wrong, nothing lost\n", n }' "$tmp/out"
+else
+	status=1
+	grep -v '^=== ' "$tmp/out" >&2
+fi
 say "$((SECONDS - from)) s"
 exit "$status"

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -93,7 +95,7 @@ func (s *killTable) print(t *testing.T) {
 		fmt.Fprintf(&b, "%-10s | %5d | %8d | %11d | %10d | %s\n", verb, r.kills, r.late, r.wrong, r.lost, size(r.again))
 	}
 	fmt.Fprintf(&b, "%-10s | %5s | %8s | %11s | %10s | %s\n", "killed", "kills", "too late", "wrong bytes", "lost roots", "most fetched again")
-	for _, verb := range []string{"add", "add --copy", "get", "cat", "unshare", "gc"} {
+	for _, verb := range []string{"add", "add --copy", "get", "node", "cat", "unshare", "gc"} {
 		r := s.verbs[verb]
 		if r == nil {
 			continue
@@ -292,6 +294,39 @@ func (k *killer) kill(name string, args ...string) {
 	})
 }
 
+// killNode kills the running node while another command has it fetch.
+func (k *killer) killNode(args ...string) {
+	n := k.command("node")
+	words, err := n.StderrPipe()
+	if err == nil {
+		err = n.Start()
+	}
+	if err != nil {
+		k.t.Error(err)
+		return
+	}
+	for lines := bufio.NewScanner(words); lines.Scan() && lines.Text() != "shoal: ready"; {
+	}
+	go io.Copy(io.Discard, words) // ends with the node
+	c := k.command(args...)
+	if err := c.Start(); err != nil {
+		k.t.Error(err)
+	}
+	whole := max(k.took["get"], 100*time.Millisecond)
+	time.Sleep(time.Duration(k.rng.Int64N(int64(whole))))
+	if err := n.Process.Kill(); err != nil {
+		k.t.Errorf("the node ended by itself: %v", err)
+	}
+	late := c.Wait() == nil
+	_ = n.Wait() // it was killed
+	k.sum.count("node", func(r *killRow) {
+		r.kills++
+		if late {
+			r.late++
+		}
+	})
+}
+
 // cycle is one kill of each verb. What was killed is then run to its end.
 func (k *killer) cycle() {
 	name, args := "add", []string{"add", "-q"}
@@ -322,9 +357,15 @@ func (k *killer) get() string {
 	var had, before int64
 	for range 1 + k.rng.IntN(2) {
 		before = k.seeder.sent(k.t, c.cid)
-		k.kill("get", args...)
-		k.check("get", "")
-		if k.whole("get", out, c.path) {
+		name := "get"
+		if k.rng.IntN(3) == 0 {
+			name = "node"
+			k.killNode(args...)
+		} else {
+			k.kill(name, args...)
+		}
+		k.check(name, "")
+		if k.whole(name, out, c.path) {
 			k.held[c.cid] = out
 			return c.cid
 		}
