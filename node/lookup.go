@@ -136,7 +136,7 @@ func (d *download) onLookedUp(now time.Time, ev lookedUp) {
 
 func (d *download) onProvider(ctx context.Context, info peer.AddrInfo) {
 	l := &d.look
-	if info.ID == d.n.self || d.count.banned[info.ID] || d.peers[info.ID] != nil {
+	if info.ID == d.n.self || d.n.bans.has(time.Now(), info.ID) || d.peers[info.ID] != nil {
 		return
 	}
 	if c := l.seen[info.ID]; c != nil && (c.state == waiting || c.state == answered) {

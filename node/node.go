@@ -47,6 +47,8 @@ type Node struct {
 	wg        sync.WaitGroup
 	closing   sync.Once
 
+	bans bans // of peers that lied
+
 	storeMax int64 // bytes kept for readers
 	shelf    shelf // of tables that peers ask for
 
@@ -244,6 +246,10 @@ func (n *Node) foundOnLAN(p peer.AddrInfo) {
 
 // onSession tells every download of a new peer: it may have the root.
 func (n *Node) onSession(s *exchange.Session) {
+	if n.bans.has(time.Now(), s.Peer) {
+		n.spawn(func() { s.Ban(errBanned) })
+		return
+	}
 	n.mu.Lock()
 	ds := make([]*download, 0, len(n.active))
 	for _, d := range n.active {
@@ -278,6 +284,7 @@ func (n *Node) Addrs() []string {
 // ban ends everything with a peer that lied twice.
 func (n *Node) ban(s *exchange.Session, why error) {
 	n.cache.Failed(cid.Undef, s.Peer)
+	n.bans.add(time.Now(), s.Peer)
 	s.Ban(why)
 }
 

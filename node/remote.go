@@ -36,7 +36,7 @@ func (d *download) join(now time.Time, s *exchange.Session) {
 	if r := d.peers[s.Peer]; r != nil && r.s != s {
 		d.onGone(now, exchange.Gone{From: r.s, Err: exchange.ErrClosed})
 	}
-	if d.phase == ended || d.peers[s.Peer] != nil || len(d.peers) >= maxRemotes || d.count.banned[s.Peer] {
+	if d.phase == ended || d.peers[s.Peer] != nil || len(d.peers) >= maxRemotes || d.n.bans.has(now, s.Peer) {
 		return
 	}
 	d.peers[s.Peer] = &remote{s: s}
@@ -211,7 +211,6 @@ func (d *download) lied(now time.Time, r *remote, why error) {
 	if r.strikes < 2 {
 		return
 	}
-	d.count.banned[r.s.Peer] = true
 	d.dropPeer(now, r, why)
 	delete(d.peers, r.s.Peer)
 	d.n.ban(r.s, why)

@@ -18,14 +18,13 @@ type tally struct {
 	origins    map[*source]bool
 	liars      map[string]string // source -> what it did
 	lies       map[*source]int
-	banned     map[peer.ID]bool
 	remembered map[peer.ID]bool // in the cache, as providers
 }
 
 func newTally() tally {
 	t := tally{
 		reasons: map[string]int64{}, origins: map[*source]bool{}, liars: map[string]string{},
-		lies: map[*source]int{}, banned: map[peer.ID]bool{}, remembered: map[peer.ID]bool{},
+		lies: map[*source]int{}, remembered: map[peer.ID]bool{},
 	}
 	for i := range t.peers {
 		t.peers[i] = map[peer.ID]bool{}
