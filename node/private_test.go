@@ -53,6 +53,11 @@ func TestPrivateSwarm(t *testing.T) {
 				}
 				return true
 			})
+			for _, id := range a.host.Mux().Protocols() {
+				if strings.HasPrefix(string(id), "/shoal/") && !strings.HasPrefix(string(id), a.private.Prefix()+"/") {
+					t.Errorf("%s is a protocol of the open swarm", id)
+				}
+			}
 			stranger := start(t, on)
 			opt := from(a)
 			opt.Timeout = 3 * time.Second

@@ -211,7 +211,7 @@ speed() {
 		fetch "ob$t" "$same" --peer "$(addr "oa$t" "$t")" || die "open get: $(tail -n 1 "$tmp/get.err")"
 		((i)) && open+=("$elapsed")
 		forget "ob$t" "$same"
-		fetch "pb$t" "$same" || die "private get: $(tail -n 1 "$tmp/get.err")"
+		fetch "pb$t" "$same" --peer "$(addr "pa$t" "$t")" || die "private get: $(tail -n 1 "$tmp/get.err")"
 		((i)) && private+=("$elapsed")
 		forget "pb$t" "$same"
 	done

@@ -3,6 +3,8 @@ package swarm
 import (
 	"errors"
 	"io"
+	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,7 +32,7 @@ func TestAdmission(t *testing.T) {
 				t.Errorf("talk: %v", err)
 			}
 		}
-		if st := b.s.Status(); st.Err != nil || st.Provisional || st.Membership.NotAfter.Sub(time.Now()) < 364*24*time.Hour {
+		if st := b.s.Status(); st.Err != nil || st.Provisional || time.Until(st.Membership.NotAfter) < 364*24*time.Hour {
 			t.Errorf("b is %+v", st)
 		}
 		if !c.s.Status().Provisional {
@@ -340,6 +342,53 @@ func TestExpiry(t *testing.T) {
 			t.Errorf("after the end: %v", err)
 		}
 	})
+}
+
+// Where the authority's key is at hand, it renews the first member; where it is
+// not, nothing happens but a warning in time.
+func TestAuthorityRenews(t *testing.T) {
+	t.Parallel()
+	dir, key := t.TempDir(), testnet.Key(t, 0)
+	path, err := Create(dir, "studio", "", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(Config{Dir: dir, Key: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := s.me.NotAfter
+	s.look(time.Now().Add(6 * 365 * 24 * time.Hour))
+	if !s.me.NotAfter.Equal(end) {
+		t.Errorf("renewed early, until %v", s.me.NotAfter)
+	}
+	later := time.Now().Add(7 * 365 * 24 * time.Hour)
+	if err := os.Rename(path, path+".away"); err != nil {
+		t.Fatal(err)
+	}
+	s.look(later)
+	if !s.me.NotAfter.Equal(end) {
+		t.Errorf("renewed without the key, until %v", s.me.NotAfter)
+	}
+	if err := os.Rename(path+".away", path); err != nil {
+		t.Fatal(err)
+	}
+	s.look(later)
+	if s.me.NotAfter.Sub(end) < 6*365*24*time.Hour {
+		t.Errorf("ends %v, was %v", s.me.NotAfter, end)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Two swarms have two names on a LAN, and neither tells the swarm.
+func TestService(t *testing.T) {
+	t.Parallel()
+	a, b := (&Swarm{id: "a"}).Service(), (&Swarm{id: "b"}).Service()
+	if a == b || len(a) != len("_shoal-12345678._udp") || !strings.HasPrefix(a, "_shoal-") || !strings.HasSuffix(a, "._udp") {
+		t.Errorf("%s and %s", a, b)
+	}
 }
 
 // What an operator is told, and when.

@@ -38,7 +38,6 @@ type options struct {
 	change             func(i int, c *Config)                // of member i
 	host               func(i int, s *Swarm) []libp2p.Option // of member i
 	net                testnet.Config
-	closed             bool // members beyond the founder do not join
 }
 
 // newPlace makes a private swarm. Nobody is connected. Call it in a bubble.

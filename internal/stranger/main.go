@@ -47,7 +47,7 @@ func run(last time.Duration, workers int, addrs []string) error {
 		targets = append(targets, *t)
 	}
 	if len(targets) == 0 {
-		return errors.New("usage: stranger [-for D] [-workers N] MULTIADDR...")
+		return errors.New("no address to attack; usage: stranger [-for D] [-workers N] MULTIADDR")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), last)
 	defer cancel()

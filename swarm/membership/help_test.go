@@ -48,9 +48,9 @@ func must[T any](t testing.TB) func(v T, err error) T {
 type swarm struct {
 	authority, founder, member, guest, invite who
 
-	root, first                                 Issuer
-	founderChain, memberChain, inviteChain, due Chain
-	provisional                                 Chain
+	root, first                            Issuer
+	founderChain, memberChain, inviteChain Chain
+	provisional                            Chain
 }
 
 func newSwarm(t testing.TB) swarm {
