@@ -6,8 +6,10 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/shoal-p2p/shoal/internal/testnet"
 	"github.com/shoal-p2p/shoal/swarm/membership"
 )
@@ -109,4 +111,53 @@ func TestDamagedState(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
+}
+
+// 'node --join INVITE' is how a node is started every day: the invite may have
+// ended since, the membership has not.
+func TestJoinAgainAfterTheInvite(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a, b := t.TempDir(), t.TempDir()
+		founder, guest := testnet.Key(t, 0), testnet.Key(t, 1)
+		if _, err := Create(a, "studio", "", founder); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Open(Config{Dir: a, Key: founder})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		invite := newInvite(t, s, membership.Member, time.Hour, 1)
+		if err := Join(b, invite, guest); err != nil {
+			t.Fatal(err)
+		}
+		st, err := load(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := peer.IDFromPublicKey(guest.GetPublic())
+		if err != nil {
+			t.Fatal(err)
+		}
+		provisional, err := membership.ParseChain(st.Chain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, chain, err := s.judge(id, provisional)
+		if err != nil || chain == nil {
+			t.Fatalf("not countersigned: %v", err)
+		}
+		time.Sleep(2 * time.Hour)
+		if err := Join(b, invite, guest); !errors.Is(err, membership.ErrExpired) {
+			t.Errorf("still provisional: %v", err)
+		}
+		st.Chain = membership.AppendChain(nil, chain)
+		if err := st.save(b); err != nil {
+			t.Fatal(err)
+		}
+		if err := Join(b, invite, guest); err != nil {
+			t.Errorf("a member since: %v", err)
+		}
+	})
 }
