@@ -218,6 +218,9 @@ func (a *Announcer) announce(ctx context.Context, root cid.Cid) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.sched.roots[string(root.Hash())] == nil { // removed since
+		a.router.Withdraw(root)
+	}
 	a.sched.finished(time.Now(), root, err)
 }
 

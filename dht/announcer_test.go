@@ -136,6 +136,27 @@ func TestAnnouncerLife(t *testing.T) {
 	})
 }
 
+// A root that is removed while it is being announced is not announced after all.
+func TestAnnouncerRemovesInFlight(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, other := twoNodes(t)
+		a := dht.NewAnnouncer(r, dht.AnnouncerConfig{})
+		root := dhttest.Root(t, "in flight")
+		a.Add(root)
+		runAnnouncer(t, a)
+		time.Sleep(r.takes / 2)
+		a.Remove(root)
+		time.Sleep(r.takes)
+		if n := r.count(); n != 1 {
+			t.Fatalf("announced %d times, want once", n)
+		}
+		if got := dhttest.All(other.Find(t.Context(), root, 0)); len(got) != 0 {
+			t.Errorf("found %v", got)
+		}
+	})
+}
+
 func TestAnnouncerWaitsForPeers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -68,28 +69,34 @@ func (b *batches) want(t *testing.T, when string, sizes ...int) {
 	}
 }
 
-// keysOf yields keys, and counts how often it was asked for all.
-func keysOf(keys *[]mh.Multihash) dht.Keys {
-	return func(yield func(mh.Multihash) bool) error {
-		for _, key := range *keys {
-			if !yield(key) {
-				return nil
-			}
+// keyList is what there is to announce; it may change.
+type keyList struct{ atomic.Pointer[[]mh.Multihash] }
+
+func newKeyList(keys []mh.Multihash) *keyList {
+	l := new(keyList)
+	l.Store(&keys)
+	return l
+}
+
+func (l *keyList) all(yield func(mh.Multihash) bool) error {
+	for _, key := range *l.Load() {
+		if !yield(key) {
+			return nil
 		}
-		return nil
 	}
+	return nil
 }
 
 // sweeping is a router, another one of its swarm, and an announcer of n keys.
-func sweeping(t *testing.T, n int, change func(*dht.AnnouncerConfig)) (*batches, dht.Router, *dht.Announcer, *[]mh.Multihash) {
+func sweeping(t *testing.T, n int, change func(*dht.AnnouncerConfig)) (*batches, dht.Router, *dht.Announcer, *keyList) {
 	var reg dht.Registry
 	b := &batches{Router: reg.Join(testPeer(t, 0)), joined: make(chan struct{}, 1)}
-	keys := dhttest.Keys(t, "sweep", n)
-	cfg := dht.AnnouncerConfig{Keys: keysOf(&keys)}
+	keys := newKeyList(dhttest.Keys(t, "sweep", n))
+	cfg := dht.AnnouncerConfig{Keys: keys.all}
 	if change != nil {
 		change(&cfg)
 	}
-	return b, reg.Join(testPeer(t, 1)), dht.NewAnnouncer(b, cfg), &keys
+	return b, reg.Join(testPeer(t, 1)), dht.NewAnnouncer(b, cfg), keys
 }
 
 // All keys are announced at the start, in batches, and again every 22 hours.
@@ -109,11 +116,12 @@ func TestSweepAll(t *testing.T) {
 		time.Sleep(time.Minute)
 		b.want(t, "at the start", 8192, 8192, 3616)
 		for _, i := range []int{0, 8192, 19_999} {
-			if got := dhttest.All(other.Find(t.Context(), cid.NewCidV1(cid.Raw, (*keys)[i]), 0)); len(got) != 1 {
+			if got := dhttest.All(other.Find(t.Context(), cid.NewCidV1(cid.Raw, (*keys.Load())[i]), 0)); len(got) != 1 {
 				t.Errorf("key %d: found %v", i, got)
 			}
 		}
-		*keys = (*keys)[:10]
+		ten := (*keys.Load())[:10]
+		keys.Store(&ten)
 		time.Sleep(22*time.Hour - 2*time.Minute)
 		b.want(t, "before 22 hours")
 		time.Sleep(2 * time.Minute)
@@ -162,7 +170,7 @@ func TestSweepSome(t *testing.T) {
 
 		time.Sleep(time.Minute)
 		b.take()
-		a.AddKeys(keysOf(&more))
+		a.AddKeys(newKeyList(more).all)
 		time.Sleep(time.Second)
 		b.want(t, "an enumeration", 100)
 	})
@@ -182,7 +190,7 @@ func TestSweepTooMany(t *testing.T) {
 		a.AddKey(dhttest.Keys(t, "one", 1)...)
 		time.Sleep(time.Hour)
 		b.want(t, "one more", 1)
-		none := keysOf(&[]mh.Multihash{})
+		none := newKeyList(nil).all
 		for range 65 {
 			a.AddKeys(none)
 		}
