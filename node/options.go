@@ -26,14 +26,14 @@ func (o Option) Env() string {
 // TestOneFieldOneOption holds the two together.
 func Options() []Option {
 	return []Option{
-		{"listen", "MULTIADDR", true, "TCP and QUIC on port 7461, else a free port", "listen here"},
+		{"listen", "MULTIADDR", true, "TCP and QUIC on port 7461, or a free one", "listen here"},
 		{"bootstrap", "MULTIADDR", true, "none", "join through this node, an address ending in /p2p/ID"},
 		{"mdns", "on|off", false, "on", "find nodes on the LAN"},
 		{"portmap", "on|off", false, "on", "ask the router for a port by UPnP or NAT-PMP"},
 		{"origin", "URL", true, "none", "an HTTP server with the content, or a trustless IPFS gateway"},
 		{"upload", "RATE", false, "10Mbit/s on WAN, LAN exempt", "such as 20Mbit/s (every path), off or unlimited"},
 		{"download", "RATE", false, "unlimited", "such as 20Mbit/s (every path), off or unlimited"},
-		{"lan", "CIDR", true, "the interfaces' own subnets", "addresses that count as LAN too"},
+		{"lan", "CIDR", true, "the interfaces' own subnets", "counts as LAN too"},
 		{"store-max", "SIZE", false, "10% of the free disk, at most 50GB", "keep at most so much of what was only read, such as 20GB, off or unlimited"},
 		{"announce", "roots|files|pieces", false, "roots", "what is announced in the DHT"},
 		{"relay", "", false, "off", "run as a public node that relays for others"},

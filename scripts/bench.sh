@@ -113,7 +113,11 @@ print_json() {
 }
 
 print_table() {
-	local i format='%-56s | %9s | %9s | %5s | %-12s | %s\n'
+	local i width=4 format
+	for i in "${names[@]}"; do
+		((${#i} <= width)) || width=${#i}
+	done
+	format="%-${width}s | %9s | %9s | %5s | %-12s | %s\\n"
 	printf "$format" line shoal other ratio target ok
 	for i in "${!names[@]}"; do
 		printf "$format" "${names[i]}" "$(shown "${ours[i]}" "${units[i]}")" "$(shown "${others[i]}" "${units[i]}")" \

@@ -60,7 +60,7 @@ func TestFlagsAndVerbsOfLater(t *testing.T) {
 	for _, line := range []string{
 		"key show x", "publish x", "doctor",
 		"node --http off", "node --gateway-fetch on", "node --cache",
-		"get --from x y", "get --unverified x",
+		"get --from x y", "get --unverified x", "find --origin u x", "find --deadline 1s x",
 	} {
 		words := strings.Fields(line)
 		if _, _, err := reorder(words, s); !isUsage(err) {

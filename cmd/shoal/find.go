@@ -16,7 +16,7 @@ func findVerb(sh *shell) *cli.Command {
 by spaces. Exit code 3 when there is none.
 
 EXAMPLE: shoal find bafy...`,
-		Flags:  fetchFlags(),
+		Flags:  append(optionFlags(everyNode...), peerFlag(), timeoutFlag("in total")),
 		Action: func(c *cli.Context) error { return runFind(c, sh) },
 	}
 }

@@ -53,6 +53,9 @@ USAGE: {{.HelpName}}{{if .VisibleFlags}} [flags]{{end}}{{if .ArgsUsage}} {{.Args
 {{.Description}}
 `
 
+// flagColumn is where the words about a flag begin.
+const flagColumn = 26
+
 // screenWidth is the most columns that a line of help has.
 const screenWidth = 100
 
@@ -120,7 +123,12 @@ func flagHelp(flags []cli.Flag) string {
 		if text := doc.GetDefaultText(); arg != "" && text != "" && text != "none" {
 			usage += " (default: " + text + ")"
 		}
-		b.WriteString(hanging(fmt.Sprintf("   %-22s ", name), usage))
+		head := fmt.Sprintf("   %-22s ", name)
+		if len(head) > flagColumn {
+			b.WriteString(strings.TrimRight(head, " ") + "\n")
+			head = strings.Repeat(" ", flagColumn)
+		}
+		b.WriteString(hanging(head, usage))
 	}
 	if b.Len() == 0 {
 		return ""

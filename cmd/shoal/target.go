@@ -23,11 +23,19 @@ func fetchFlags() []cli.Flag {
 	flags := optionFlags(everyNode...)
 	flags = append(flags, optionFlag("origin"))
 	return append(flags,
-		&cli.StringSliceFlag{Name: "peer", Usage: "`MULTIADDR`: ask this peer directly, an address ending in /p2p/ID, repeatable"},
+		peerFlag(),
 		&cli.StringSliceFlag{Name: "origin-header", Usage: "`'K: V'`: sent to the origins named here; @FILE or 'K: @FILE' reads it, repeatable"},
-		&cli.DurationFlag{Name: "timeout", Usage: "`D`: give up after so long without a useful byte", Value: 2 * time.Minute},
+		timeoutFlag("without a useful byte"),
 		&cli.DurationFlag{Name: "deadline", Usage: "`D`: give up after so long in total", DefaultText: "none"},
 	)
+}
+
+func peerFlag() cli.Flag {
+	return &cli.StringSliceFlag{Name: "peer", Usage: "`MULTIADDR`: ask this peer directly, an address ending in /p2p/ID, repeatable"}
+}
+
+func timeoutFlag(of string) cli.Flag {
+	return &cli.DurationFlag{Name: "timeout", Usage: "`D`: give up after so long " + of, Value: 2 * time.Minute}
 }
 
 // oneTarget reads the only argument of a verb as a TARGET.
