@@ -224,6 +224,68 @@ func TestListsArePassedOn(t *testing.T) {
 	})
 }
 
+// Two revokers that do not know of each other each make a list. Where they meet
+// both count, and a list of both is made.
+func TestTwoRevokers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlace(t, options{members: 5})
+		founder, other, plain := p.members[0], p.members[1], p.members[2]
+		rejoin(t, other, newInvite(t, founder.s, membership.Revoker, 0, 1))
+		meet(t, other, founder)
+		_ = other.raw.Network().ClosePeer(founder.raw.ID())
+		gone(t, founder.raw, other.raw, time.Second)
+		if err := errors.Join(founder.s.Revoke(p.members[3].raw.ID()), other.s.Revoke(p.members[4].raw.ID())); err != nil {
+			t.Fatal(err)
+		}
+		meet(t, plain, other)
+		meet(t, plain, founder)
+		time.Sleep(time.Second)
+		for i, m := range p.members[:3] {
+			st := m.s.Status()
+			if st.Revoked != 2 || st.Sequence != 2 {
+				t.Errorf("member %d knows %d revoked, list %d", i, st.Revoked, st.Sequence)
+			}
+		}
+	})
+}
+
+// A stream that comes while its peer is being admitted waits for that; too many
+// are not let wait.
+func TestStreamsWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlace(t, options{members: 2, change: func(_ int, c *Config) { c.hold = func() { time.Sleep(time.Second) } }})
+		a, b := p.members[0], p.members[1]
+		if err := b.raw.Connect(t.Context(), testnet.Info(a.raw)); err != nil {
+			t.Fatal(err)
+		}
+		from := time.Now()
+		answers := make(chan error)
+		const n = maxWaiting + 4
+		for range n {
+			go func() {
+				st, err := b.raw.NewStream(t.Context(), a.raw.ID(), echo)
+				if err == nil {
+					if _, err = st.Write([]byte{7}); err == nil {
+						_, err = io.ReadFull(st, make([]byte, 1))
+					}
+				}
+				answers <- err
+			}()
+		}
+		let := 0
+		for range n {
+			if <-answers == nil {
+				let++
+			}
+		}
+		if took := time.Since(from); let != maxWaiting || took < time.Second {
+			t.Errorf("%d of %d streams were let in, after %v; want %d", let, n, took, maxWaiting)
+		}
+	})
+}
+
 // saved makes sure that a node's state is on disk and returns its directory.
 func saved(t *testing.T, n *node) string {
 	t.Helper()

@@ -186,6 +186,9 @@ func (v *visit) verdict(theirs hello) error {
 		}
 		return &refusedError{err: err}
 	}
+	if v.mine.newer(theirs) { // it has been sent
+		theirs.sequence, theirs.digest = v.mine.sequence, v.mine.digest
+	}
 	v.s.admit(v.p, m, theirs)
 	var body []byte
 	if issued != nil {
@@ -212,6 +215,7 @@ func (v *visit) heard() error {
 		}
 	}
 	v.s.accepted(v.p)
+	v.s.spread() // a list that came meanwhile
 	return nil
 }
 

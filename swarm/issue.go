@@ -114,12 +114,25 @@ func (s *Swarm) look(now time.Time) {
 	if s.dirty {
 		s.saved()
 	}
+	s.warn(now)
 	s.mu.Unlock()
 	for _, p := range gone {
 		s.drop(p, &refusedError{err: membership.ErrExpired})
 	}
 	for _, p := range ask {
 		s.spawn(func() { s.again(p) })
+	}
+}
+
+// warn logs what an operator should act on, once a day. mu is held.
+func (s *Swarm) warn(now time.Time) {
+	if now.Sub(s.warned) < warnEvery || s.me.Provisional() {
+		return
+	}
+	_, err := membership.Check(now, s.id, s.self, s.chain, s.reg.Has)
+	for _, w := range s.warnings(now, err) {
+		s.warned = now
+		s.log.Warn(w, "swarm", s.name)
 	}
 }
 

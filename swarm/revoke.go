@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
@@ -54,7 +55,7 @@ func (s *Swarm) learn(b []byte, from peer.ID) error {
 	now := time.Now()
 	s.mu.Lock()
 	changed, err := s.reg.Offer(now, b)
-	if c := s.peers[from]; c != nil && err == nil {
+	if c := s.peers[from]; c != nil && err == nil && sha256.Sum256(b) == s.reg.Digest() {
 		c.sequence, c.digest = s.reg.Sequence(), s.reg.Digest()
 	}
 	if changed && s.reg.Incomplete() && s.me.Roles.Has(membership.Revoker) {
@@ -115,7 +116,7 @@ func (s *Swarm) spread() {
 	s.mu.Lock()
 	var to []peer.ID
 	for p, c := range s.peers {
-		if c.in && c.welcomed && !c.pushing && (c.sequence < s.reg.Sequence() || c.sequence == s.reg.Sequence() && c.digest != s.reg.Digest()) {
+		if c.in && c.welcomed && !c.pushing && s.newest().newer(hello{sequence: c.sequence, digest: c.digest}) {
 			c.pushing = true
 			to = append(to, p)
 		}
@@ -124,6 +125,11 @@ func (s *Swarm) spread() {
 	for _, p := range to {
 		s.spawn(func() { s.push(p) })
 	}
+}
+
+// newest tells of the newest list as a hello does. mu is held.
+func (s *Swarm) newest() hello {
+	return hello{sequence: s.reg.Sequence(), digest: s.reg.Digest()}
 }
 
 // push sends the newest list to a peer until it has it. A peer that cannot be
@@ -136,8 +142,8 @@ func (s *Swarm) push(p peer.ID) {
 			s.mu.Unlock()
 			return
 		}
-		sequence, digest, list := s.reg.Sequence(), s.reg.Digest(), s.reg.Raw()
-		if c.sequence > sequence || c.sequence == sequence && c.digest == digest {
+		ours, list := s.newest(), s.reg.Raw()
+		if !ours.newer(hello{sequence: c.sequence, digest: c.digest}) {
 			c.pushing = false
 			s.mu.Unlock()
 			return
@@ -151,8 +157,8 @@ func (s *Swarm) push(p peer.ID) {
 			s.log.Debug("list not pushed", "peer", p, "err", err)
 			return
 		}
-		if c.sequence <= sequence {
-			c.sequence, c.digest = sequence, digest
+		if ours.newer(hello{sequence: c.sequence, digest: c.digest}) {
+			c.sequence, c.digest = ours.sequence, ours.digest
 		}
 		s.mu.Unlock()
 	}

@@ -28,6 +28,7 @@ const (
 	tick         = 30 * time.Second // between looks at what has come to its end
 	lastGrace    = time.Hour        // that running transfers get after a membership has ended
 	refusedFor   = 10 * time.Minute // a peer that was refused is not asked for so long
+	warnEvery    = 24 * time.Hour   // between two words of one thing in the log
 )
 
 // maxRefused is how many refusals are remembered.
@@ -75,6 +76,8 @@ type Swarm struct {
 	peers map[peer.ID]*contact
 	dirty bool // st has changed since it was saved
 	left  bool // it is not to be saved any more
+
+	warned time.Time // when warnings were last logged
 }
 
 // refusal is why a peer was not admitted, and when that was found.

@@ -3,6 +3,7 @@ package swarm
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -32,6 +33,11 @@ type hello struct {
 	sequence uint64
 	digest   [32]byte
 	chain    membership.Chain
+}
+
+// newer reports whether the list that h tells of is newer than that of o.
+func (h hello) newer(o hello) bool {
+	return cmp.Or(cmp.Compare(h.sequence, o.sequence), bytes.Compare(h.digest[:], o.digest[:])) > 0
 }
 
 var errProtocol = errors.New("protocol violation")
