@@ -106,7 +106,7 @@ func (n *Node) Unshare(_ context.Context, root string) error {
 		return err
 	}
 	if err := n.store.Unshare(c); err != nil {
-		return fmt.Errorf("unshare %v: %w", c, err)
+		return err
 	}
 	if n.announcer != nil {
 		n.announcer.Remove(c)

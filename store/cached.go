@@ -147,6 +147,18 @@ func (d *Disk) saveUsed() error {
 	})
 }
 
+// cachedBytes counts the bytes of the store's own files of pieces, pinned roots
+// included.
+func (d *Disk) cachedBytes() (bytes int64, err error) {
+	err = d.view(func(t tx) error {
+		return t.eachCached(func(_ uint64, r cachedRec) error {
+			bytes += r.Bytes
+			return nil
+		})
+	})
+	return bytes, err
+}
+
 // victim is a file of pieces that may go.
 type victim struct {
 	key    []byte // rootKey

@@ -114,9 +114,16 @@ func (d *Disk) view(fn func(tx) error) error {
 }
 
 func (d *Disk) update(fn func(tx) error) error {
+	var refused error // by fn, which says itself what it is about
 	err := d.layer.commit(func() error {
-		return d.db.Update(func(t *bbolt.Tx) error { return fn(tx{t}) })
+		return d.db.Update(func(t *bbolt.Tx) error {
+			refused = fn(tx{t})
+			return refused
+		})
 	})
+	if refused != nil {
+		return refused
+	}
 	if errors.Is(err, bbolterrors.ErrDatabaseReadOnly) {
 		err = readOnly
 	}

@@ -49,6 +49,10 @@ func (d *Disk) Usage() (Usage, error) {
 func (d *Disk) Evict(limit int64) ([]Freed, error) {
 	d.evicting.Lock()
 	defer d.evicting.Unlock()
+	// Mostly there is room, and to see that should cost little.
+	if most, err := d.cachedBytes(); err != nil || limit > 0 && most <= limit {
+		return nil, err
+	}
 	vs, err := d.victims()
 	if err != nil {
 		return nil, fmt.Errorf("evict: %w", err)
@@ -77,13 +81,19 @@ func (d *Disk) Evict(limit int64) ([]Freed, error) {
 	return freed, d.saveUsed()
 }
 
-// evict deletes one file of pieces: ErrBusy when its root is in use.
+// evict deletes one file of pieces: ErrBusy when its root is in use, or was
+// pinned or made the user's since v was looked up.
 func (d *Disk) evict(v victim) (gone bool, err error) {
 	if err := d.enter(v.key); err != nil {
 		return false, err
 	}
 	defer d.leave(v.key)
-	return d.forgetPlace(v.root, v.place, false)
+	return d.forgetPlaceIf(v.root, v.place, false, func(t tx, p placeRec) error {
+		if t.pinned(v.key) || t.in(cachedBucket).Get(num(p.First)) == nil {
+			return ErrBusy
+		}
+		return nil
+	})
 }
 
 // Pin keeps a root from Evict and Unshare. It returns ErrNotFound for a root
@@ -188,6 +198,11 @@ func (d *Disk) adopt(c cid.Cid) error {
 // forgetPlace forgets one place of a root that the caller has entered, and the
 // root with its last place unless keepRoot.
 func (d *Disk) forgetPlace(c cid.Cid, n uint64, keepRoot bool) (gone bool, err error) {
+	return d.forgetPlaceIf(c, n, keepRoot, func(tx, placeRec) error { return nil })
+}
+
+// forgetPlaceIf is forgetPlace if may says so, in the same transaction.
+func (d *Disk) forgetPlaceIf(c cid.Cid, n uint64, keepRoot bool, may func(tx, placeRec) error) (gone bool, err error) {
 	key, keys := rootKey(c), d.keysOf(c)
 	var p placeRec
 	err = d.update(func(t tx) error {
@@ -196,6 +211,9 @@ func (d *Disk) forgetPlace(c cid.Cid, n uint64, keepRoot bool) (gone bool, err e
 			return err
 		}
 		if p, err = t.place(n); err != nil {
+			return err
+		}
+		if err := may(t, p); err != nil {
 			return err
 		}
 		lost, err := t.dropPlace(n, p, keys)

@@ -137,7 +137,7 @@ func TestPin(t *testing.T) {
 	if err := d.Pin(root); !errors.Is(err, ErrNotFound) {
 		t.Errorf("Pin of nothing: %v", err)
 	}
-	if err := d.Unpin(root); !errors.Is(err, ErrNotPinned) {
+	if err := d.Unpin(root); !errors.Is(err, ErrNotPinned) || err.Error() != "unpin "+root.String()+": it is not pinned" {
 		t.Errorf("Unpin of nothing: %v", err)
 	}
 	fetchKept(t, d, c, 1)
@@ -344,5 +344,36 @@ func TestEvictComplete(t *testing.T) {
 	mustEvict(t, d, 0)
 	if r, err := d.Root(c.table.Root); err != nil || r.State != Fetching || r.Have != 1 {
 		t.Errorf("got %+v, %v", r, err)
+	}
+}
+
+// TestEvictLate: what was pinned or made the user's after Evict had looked stays.
+func TestEvictLate(t *testing.T) {
+	t.Parallel()
+	d := openDisk(t, t.TempDir())
+	path := filepath.Join(t.TempDir(), "file")
+	write(t, path, noise(91, 1000))
+	for _, late := range []func(c content){
+		func(c content) { mustAdd(t, d, path, AddOptions{Copy: true}) },
+		func(c content) {
+			if err := d.Pin(c.table.Root); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		c := load(t, path)
+		fetchKept(t, d, c, 1)
+		vs, err := d.victims()
+		if err != nil || len(vs) != 1 {
+			t.Fatalf("got %+v, %v", vs, err)
+		}
+		late(c)
+		if _, err := d.evict(vs[0]); !errors.Is(err, ErrBusy) {
+			t.Errorf("got %v", err)
+		}
+		if _, err := d.ReadPiece(t.Context(), c.table.Pieces[0].Key, nil); err != nil {
+			t.Error(err)
+		}
+		write(t, path, noise(92, 1000))
 	}
 }

@@ -21,10 +21,8 @@ func (d *Disk) Unshare(c cid.Cid) error {
 		return fmt.Errorf("unshare %v: %w", c, err)
 	}
 	defer d.leave(key)
-	if r, err := d.Root(c); err != nil {
+	if _, err := d.Root(c); err != nil {
 		return fmt.Errorf("unshare: %w", err)
-	} else if r.Pinned {
-		return fmt.Errorf("unshare %v: %w", c, ErrPinned)
 	}
 	keys := d.keysOf(c)
 	var gone []placeRec
@@ -33,6 +31,9 @@ func (d *Disk) Unshare(c cid.Cid) error {
 		r, err := t.root(key)
 		if err != nil {
 			return err
+		}
+		if t.pinned(key) {
+			return fmt.Errorf("unshare %v: %w", c, ErrPinned)
 		}
 		for _, n := range r.Places {
 			p, err := t.place(n)

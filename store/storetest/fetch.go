@@ -304,3 +304,42 @@ func wrongWrites(t *testing.T, s store.Store) {
 		t.Error("a relative path is taken")
 	}
 }
+
+// borrow reads what is held without changing it, and keeps what is read of the rest.
+func borrow(t *testing.T, s store.Store) {
+	src := WriteTree(t, 65)
+	mine := add(t, s, src, store.AddOptions{})
+	c := Make(t, src, store.AddOptions{})
+	w := c.Create(t, s, store.CreateOptions{Borrow: true})
+	if slices.Contains(w.Have(), false) {
+		t.Errorf("of what was added there is %v", w.Have())
+	}
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+	if r, err := s.Root(mine.CID); err != nil || r.State != store.Complete || r.Path != mine.Path || r.Have != mine.Have {
+		t.Errorf("got %+v, %v, want %+v", r, err, mine)
+	}
+	c = Make(t, WriteTree(t, 66), store.AddOptions{})
+	w = c.Create(t, s, store.CreateOptions{Borrow: true})
+	had := slices.Clone(w.Have())
+	for i := range 2 {
+		had[i] = true
+		if err := w.Write(i, c.Pieces[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+	w = c.Create(t, s, store.CreateOptions{Borrow: true})
+	defer w.Close()
+	if !slices.Equal(w.Have(), had) {
+		t.Errorf("got %v, want %v", w.Have(), had)
+	}
+	for i := range 2 {
+		if b, err := s.ReadPiece(t.Context(), c.Table.Pieces[i].Key, nil); err != nil || !bytes.Equal(b, c.Pieces[i]) {
+			t.Errorf("piece %d: %v", i, err)
+		}
+	}
+}

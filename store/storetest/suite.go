@@ -30,6 +30,7 @@ func Test(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Fetch", fetch},
 		{"FetchKept", fetchKept},
 		{"FetchShapes", fetchShapes},
+		{"Borrow", borrow},
 		{"Resume", resume},
 		{"BringOver", bringOver},
 		{"Using", using},
