@@ -156,8 +156,12 @@ func (a *announcing) files(t *merkle.Table, yield func(mh.Multihash) bool) (more
 		if !a.pieces {
 			a.covered += e.Size
 		}
-		if _, plain := merkle.KeyOf(e.CID); i == 0 || !plain || e.Size == 0 {
+		key, plain := merkle.KeyOf(e.CID)
+		if i == 0 || !plain || e.Size == 0 {
 			continue // an identity CID holds its content itself, and an empty file has none
+		}
+		if a.pieces && len(e.Spans) == 1 && e.Spans[0].Piece >= 0 && t.Pieces[e.Spans[0].Piece].Key == key {
+			continue // a file of one leaf, which is told as a piece when it is here
 		}
 		if !yield(e.CID.Hash()) {
 			return false

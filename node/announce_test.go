@@ -112,6 +112,11 @@ func TestAnnounceFilesAndPieces(t *testing.T) {
 			if got := told(t, holder); !slices.Equal(got, want) {
 				t.Errorf("%d keys to announce, want %d", len(got), len(want))
 			}
+			asked := 0
+			must(t, holder.announces.all(func(mh.Multihash) bool { asked++; return true }))
+			if mode == announcePieces && asked != keys {
+				t.Errorf("%d keys told, want each of %d once", asked, keys)
+			}
 			must(t, holder.Unshare(t.Context(), target.Root.String()))
 			if got := told(t, holder); len(got) != 0 {
 				t.Errorf("%d keys to announce after unshare", len(got))
