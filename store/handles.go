@@ -75,8 +75,12 @@ func (h *handles) insert(id uint64, file *os.File, s state) *handle {
 func (h *handles) release(f *handle) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if f.refs--; f.refs == 0 && f.dropped {
+	switch f.refs--; {
+	case f.refs > 0:
+	case f.dropped:
 		_ = f.file.Close() // errors of writing come from syncData, before
+	case !renamesOpen && f.id&writing == 0:
+		h.forget(f) // its owner may want to replace it
 	}
 }
 

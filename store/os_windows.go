@@ -43,7 +43,7 @@ func openRead(path string) (*os.File, error) {
 	}
 	h, err := windows.CreateFile(name, windows.GENERIC_READ,
 		windows.FILE_SHARE_READ|windows.FILE_SHARE_WRITE|windows.FILE_SHARE_DELETE, nil,
-		windows.OPEN_EXISTING, windows.FILE_ATTRIBUTE_NORMAL, 0)
+		windows.OPEN_EXISTING, windows.FILE_ATTRIBUTE_NORMAL|windows.FILE_FLAG_BACKUP_SEMANTICS, 0) // the flag: of a directory too, to see that it is one
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}

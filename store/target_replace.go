@@ -91,7 +91,7 @@ func (t *target) exchange(p plan) (old string, err error) {
 	if err := t.layer.rename(t.final, p.Aside); err != nil {
 		return "", diskErr("replace", t.final, err)
 	}
-	if err := t.layer.rename(t.partial, t.final); err != nil {
+	if err := t.rename(); err != nil {
 		back := t.layer.rename(p.Aside, t.final)
 		return "", errors.Join(diskErr("replace", t.final, err), back)
 	}
