@@ -93,7 +93,7 @@ func (st *inbound) SetProtocol(id protocol.ID) error {
 
 // open reports whether a protocol is for strangers too.
 func (s *Swarm) open(id protocol.ID) bool {
-	return slices.Contains([]protocol.ID{identify.ID, identify.IDPush, ping.ID, s.protocol(), s.cfg.leak}, id)
+	return id != "" && slices.Contains([]protocol.ID{identify.ID, identify.IDPush, ping.ID, s.protocol(), s.cfg.leak}, id)
 }
 
 // guarded is the host as members use it.
