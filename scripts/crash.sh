@@ -6,7 +6,7 @@
 # every operation of the store fail in every way: the end of the process, power
 # loss, a torn write, ENOSPC, EIO, EROFS. It prints a table and exits 1 when
 # something is not so. These are TestKills of cmd/shoal, which kills 20 times
-# whenever the tests run, and TestFaultPoints of store, then with a fifth of them.
+# whenever the tests run, and TestFaultPoints of store, then with a tenth of them.
 #
 #   scripts/crash.sh [N]
 #

@@ -185,7 +185,7 @@ func (s *stage) reads(ctx context.Context, c content) error {
 }
 
 // TestFaultPoints lets every operation of every scene fail in every way (in a
-// fifth of them unless SHOAL_FAULTS is all, as in scripts/crash.sh), and then
+// tenth of them unless SHOAL_FAULTS is all, as in scripts/crash.sh), and then
 // looks at what is there, goes on, and looks again.
 func TestFaultPoints(t *testing.T) {
 	t.Parallel()
@@ -203,7 +203,7 @@ func TestFaultPoints(t *testing.T) {
 			for mode := kill; mode <= roMount; mode++ {
 				wg.Go(func() {
 					for at := 1; at <= steps+1 && !t.Failed(); at++ { // the last is after the end
-						if all || (at+int(mode))%5 == 0 {
+						if all || (at+3*int(mode))%10 == 0 {
 							point(t, b, sc, mode, at)
 						}
 					}
