@@ -199,8 +199,8 @@ func TestAnnouncerMany(t *testing.T) {
 		}
 		a.Add(roots...)
 		time.Sleep(time.Minute)
-		if got := r.count(); got < 400 || got > 700 {
-			t.Errorf("%d announcements in the first minute, want about 64 + 600", got)
+		if got := r.count(); got < 250 || got > 350 {
+			t.Errorf("%d announcements in the first minute, want about 64 + 240", got)
 		}
 		a.Add(dhttest.Root(t, "urgent"))
 		time.Sleep(time.Second)
@@ -209,11 +209,11 @@ func TestAnnouncerMany(t *testing.T) {
 			t.Error("a root that was added later waits behind the others")
 		}
 		r.mu.Unlock()
-		time.Sleep(2 * time.Hour)
+		time.Sleep(4 * time.Hour)
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if len(r.byRoot) != n+1 {
-			t.Errorf("%d roots announced in two hours, want %d", len(r.byRoot), n+1)
+			t.Errorf("%d roots announced in four hours, want %d", len(r.byRoot), n+1)
 		}
 		if r.most > 8 {
 			t.Errorf("%d at a time, want at most 8", r.most)
