@@ -30,6 +30,25 @@ func FuzzFrame(f *testing.F) {
 	})
 }
 
+// FuzzFrameFields: a frame within the limits comes back from its header, and any
+// other is refused.
+func FuzzFrameFields(f *testing.F) {
+	for _, v := range frameVectors {
+		f.Add(v.frame.handle, v.frame.piece, v.frame.first, v.frame.count, v.frame.length)
+	}
+	f.Add(uint32(1), uint32(merkle.MaxPieces), uint16(0), uint16(1), uint32(1))
+	f.Add(uint32(1), uint32(0), uint16(maxBlocks), uint16(1), uint32(1))
+	f.Add(uint32(1), uint32(0), uint16(0), uint16(2), uint32(Block))
+	f.Fuzz(func(t *testing.T, handle, piece uint32, first, count uint16, length uint32) {
+		in := frame{handle, piece, first, count, length}
+		fits := piece < merkle.MaxPieces && count > 0 && int(first)+int(count) <= maxBlocks && blocks(int(length)) == int(count)
+		out, err := parseFrame(appendFrame(nil, in))
+		if (err == nil) != fits || fits && out != in {
+			t.Errorf("%+v came back as %+v, %v", in, out, err)
+		}
+	})
+}
+
 // FuzzRuns: a list that decodes is the one that its runs encode to, and what
 // any set of pieces encodes to decodes to it.
 func FuzzRuns(f *testing.F) {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -20,6 +22,11 @@ func FuzzDecode(f *testing.F) {
 		}
 	}
 	f.Add(UnixFSv0.Leaf([]byte("hello")).Block([]byte("hello")))
+	for _, blocks := range foreignTrees(f) {
+		for _, b := range blocks[:min(len(blocks), 4)] {
+			f.Add(b.Data)
+		}
+	}
 	f.Fuzz(func(t *testing.T, block []byte) {
 		n, err := decode(block)
 		if err != nil {
@@ -30,6 +37,29 @@ func FuzzDecode(f *testing.F) {
 		}
 		agree(t, n)
 	})
+}
+
+// foreignTrees are the blocks of the trees of TestForeign, the root first: what
+// other tools make.
+func foreignTrees(t testing.TB) [][]Block {
+	t.Helper()
+	files, err := filepath.Glob("testdata/foreign/*.car")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no foreign trees: %v", err)
+	}
+	var trees [][]Block
+	for _, name := range files {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, blocks, err := ReadCAR(bytes.NewReader(data), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		trees = append(trees, blocks)
+	}
+	return trees
 }
 
 // TestDecodeAgreesWithBoxo is FuzzDecode on blocks that hold something.
@@ -100,6 +130,11 @@ func FuzzTree(f *testing.F) {
 	deep, blocks := tower(two[0].link(f), 1, directoryOf("a", "b"))
 	k, _ := KeyOf(deep.CID)
 	f.Add(blocks[k], two[0].Data)
+	for _, tree := range foreignTrees(f) {
+		for i := range min(len(tree)-1, 3) {
+			f.Add(tree[i].Data, tree[i+1].Data)
+		}
+	}
 	f.Fuzz(func(t *testing.T, a, b []byte) {
 		root := keyOf(cid.DagProtobuf, a).CID()
 		tree, err := NewTree(root)

@@ -58,6 +58,8 @@ func FuzzRecords(f *testing.F) {
 	f.Add(placeRec{Root: []byte{1}, Base: "/x", First: 1, Count: 1}.append(nil))
 	f.Add(fileRec{Place: 1, Rel: "a"}.append(nil))
 	f.Add(location{Off: 1, Payload: 3, Prefix: []byte("p")}.append(nil, leaf.Key))
+	f.Add(cachedRec{Place: 1, Used: 2, Bytes: 3}.append(nil))
+	f.Add(plan{Partial: "/x/.a.shoal-partial", Aside: "/x/.a.shoal-old", Dev: 1, Ino: 2}.append(nil))
 	f.Add([]byte{1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f})
 	f.Add([]byte{1, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f})
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -75,6 +77,10 @@ func FuzzRecords(f *testing.F) {
 		check(err, func() bool { o, err := decodePlace(p.append(nil)); return err == nil && reflect.DeepEqual(p, o) })
 		x, err := decodeFile(b)
 		check(err, func() bool { o, err := decodeFile(x.append(nil)); return err == nil && x == o })
+		c, err := decodeCached(b)
+		check(err, func() bool { o, err := decodeCached(c.append(nil)); return err == nil && c == o })
+		u, err := decodePlan(b)
+		check(err, func() bool { o, err := decodePlan(u.append(nil)); return err == nil && u == o })
 		for _, k := range []merkle.Key{leaf.Key, merkle.UnixFSv1.Leaf(nil).Key} {
 			l, err := decodeLocation(b, k)
 			check(err, func() bool { o, err := decodeLocation(l.append(nil, k), k); return err == nil && sameLocation(l, o) })

@@ -42,9 +42,12 @@ func newPlan(t *target) (plan, error) {
 }
 
 func (d *Disk) putPlan(place uint64, p plan) error {
-	b := appendString(appendString([]byte{recordFormat}, p.Partial), p.Aside)
-	b = appendUints(b, p.Dev, p.Ino)
-	return d.Put(plansBucket, strconv.FormatUint(place, 10), b)
+	return d.Put(plansBucket, strconv.FormatUint(place, 10), p.append(nil))
+}
+
+func (p plan) append(b []byte) []byte {
+	b = appendString(appendString(append(b, recordFormat), p.Partial), p.Aside)
+	return appendUints(b, p.Dev, p.Ino)
 }
 
 func (d *Disk) dropPlan(place uint64) error {
