@@ -39,6 +39,7 @@ func FuzzFrameFields(f *testing.F) {
 	f.Add(uint32(1), uint32(merkle.MaxPieces), uint16(0), uint16(1), uint32(1))
 	f.Add(uint32(1), uint32(0), uint16(maxBlocks), uint16(1), uint32(1))
 	f.Add(uint32(1), uint32(0), uint16(0), uint16(2), uint32(Block))
+	f.Add(uint32(1), uint32(0), uint16(0), uint16(1), uint32(Block+1))
 	f.Fuzz(func(t *testing.T, handle, piece uint32, first, count uint16, length uint32) {
 		in := frame{handle, piece, first, count, length}
 		fits := piece < merkle.MaxPieces && count > 0 && int(first)+int(count) <= maxBlocks && blocks(int(length)) == int(count)
