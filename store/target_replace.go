@@ -124,7 +124,6 @@ func (s *survey) erase(old string) bool {
 	if err != nil {
 		return false
 	}
-	defer root.Close()
 	for _, e := range slices.Backward(s.entries) {
 		if e.rel == "" || !e.known {
 			continue
@@ -135,6 +134,7 @@ func (s *survey) erase(old string) bool {
 		}
 		_ = s.layer.remove(root, filepath.FromSlash(e.rel)) // a directory that is not empty stays, and shows below
 	}
+	_ = root.Close() // before it is deleted: on Windows an open directory stays
 	parent, err := os.OpenRoot(filepath.Dir(old))
 	if err != nil {
 		return false
