@@ -233,6 +233,25 @@ func TestBorrowNothing(t *testing.T) {
 	wantFiles(t, dir, 0)
 }
 
+// TestReadEmpty: a root without pieces that is the user's, and pinned, stays
+// when it is read.
+func TestReadEmpty(t *testing.T) {
+	t.Parallel()
+	d := openDisk(t, t.TempDir())
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.Mkdir(empty, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r := mustAdd(t, d, empty, AddOptions{Copy: true})
+	if err := d.Pin(r.CID); err != nil {
+		t.Fatal(err)
+	}
+	fetchKept(t, d, load(t, empty), 0)
+	if got, err := d.Root(r.CID); err != nil || !got.Pinned || got.State != Complete {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
 // TestAdopt: add --copy of what readers kept makes it the user's.
 func TestAdopt(t *testing.T) {
 	t.Parallel()

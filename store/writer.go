@@ -365,7 +365,7 @@ func (w *diskWriter) Close() error {
 	err := w.flush()
 	w.closed = true
 	claims, _ := w.take()
-	if k, ok := w.out.(*keptOutput); ok && w.borrow && k.unused() && err == nil {
+	if k, ok := w.out.(*keptOutput); ok && w.borrow && !w.resumed && k.unused() && err == nil {
 		k.close()
 		_, err = w.d.forgetPlace(w.table.Root, w.place, false)
 	}
