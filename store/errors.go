@@ -38,7 +38,7 @@ func diskErr(doing, path string, err error) error {
 	hint := ""
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, diskFull):
-		hint = ": free some space or choose another place, what is here so far is kept"
+		hint = ": free some space ('shoal gc' deletes what was only read) or choose another place, what is here so far is kept"
 	case errors.Is(err, syscall.EROFS), errors.Is(err, readOnly):
 		hint = ": choose a place that can be written"
 	case errors.Is(err, fs.ErrPermission):
