@@ -61,7 +61,7 @@ func (n *Node) enter(ctx context.Context, d *download, path *merkle.Step) (*down
 		if err := d.begin(path); err != nil {
 			return nil, err
 		}
-		other, share, err := n.claim(d)
+		other, moved, share, err := n.claim(d)
 		if err != nil || other == nil {
 			return d, err
 		}
@@ -79,6 +79,7 @@ func (n *Node) enter(ctx context.Context, d *download, path *merkle.Step) (*down
 		}
 		select {
 		case <-other.left:
+		case <-moved: // elsewhere, or it has the tree, and so where our path leads
 		case <-waitCtx.Done():
 			if ctx.Err() == nil {
 				return nil, d.unavailable(fmt.Sprintf("not done within %v, for another command fetches it", d.opt.Deadline))
@@ -89,20 +90,21 @@ func (n *Node) enter(ctx context.Context, d *download, path *merkle.Step) (*down
 	}
 }
 
-// claim makes d the download of its node, or returns the one that is. A reader
-// that can share that one counts from then on.
-func (n *Node) claim(d *download) (other *download, share bool, err error) {
+// claim makes d the download of its node, or returns the one that is, and what
+// is closed when that gets out of the way, nil if it will not before its end. A
+// reader that can share that one counts from then on.
+func (n *Node) claim(d *download) (other *download, moved <-chan struct{}, share bool, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.ctx.Err() != nil {
-		return nil, false, fmt.Errorf("node is stopping: %w", exchange.ErrClosed)
+		return nil, nil, false, fmt.Errorf("node is stopping: %w", exchange.ErrClosed)
 	}
 	other = n.rival(d)
 	if other == nil {
-		d.key = d.root.KeyString()
+		d.key = nodeKey(d.root)
 		d.settled = d.phase != resolving
 		n.active[d.key] = d
-		return nil, false, nil
+		return nil, nil, false, nil
 	}
 	// One that only readers wanted, and all have left, is about to end.
 	if d.demand && (!other.demand || other.readers > 0) && !other.gone() &&
@@ -110,13 +112,26 @@ func (n *Node) claim(d *download) (other *download, share bool, err error) {
 		other.readers++
 		share = true
 	}
-	return other, share, nil
+	select {
+	case <-other.moved:
+	default:
+		moved = other.moved
+	}
+	return other, moved, share, nil
+}
+
+// nodeKey is the same for every CID of one block.
+func nodeKey(c cid.Cid) string {
+	if k, ok := merkle.KeyOf(c); ok {
+		return string(k[:])
+	}
+	return c.KeyString()
 }
 
 // rival is the download that d would meet: one at the same node, or one that
 // already has gone where d is bound. n.mu is held.
 func (n *Node) rival(d *download) *download {
-	if other := n.active[d.root.KeyString()]; other != nil {
+	if other := n.active[nodeKey(d.root)]; other != nil {
 		return other
 	}
 	for _, other := range n.active {
@@ -128,21 +143,31 @@ func (n *Node) rival(d *download) *download {
 }
 
 func (d *download) sameTarget(other *download) bool {
-	return d.target.Root.Equals(other.target.Root) && d.target.Path == other.target.Path
+	return nodeKey(d.target.Root) == nodeKey(other.target.Root) && d.target.Path == other.target.Path
 }
 
 // move takes d on to the node that its path has led to; false if another is there.
 func (n *Node) move(d *download) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	key := d.root.KeyString()
+	key := nodeKey(d.root)
 	if n.active[key] != nil {
 		return false
 	}
 	delete(n.active, d.key)
 	n.active[key] = d
 	d.key, d.settled = key, true
+	d.pass()
 	return true
+}
+
+// pass lets those look again that wait for d.
+func (d *download) pass() {
+	select {
+	case <-d.moved:
+	default:
+		close(d.moved)
+	}
 }
 
 // gone reports whether the loop has ended.

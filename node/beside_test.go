@@ -2,12 +2,17 @@ package node
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/shoal-p2p/shoal/merkle"
+	"github.com/shoal-p2p/shoal/store"
 )
 
 // shareTree shares a directory with the files a and b from n.
@@ -106,6 +111,88 @@ func TestPathMeetsRoot(t *testing.T) {
 		t.Error("readers read something else")
 	}
 	r, err := begin(t, b, below(target, "a"), from(a))()
+	must(t, err)
+	checkFile(t, r, data)
+}
+
+// A reader of one path does not wait for the end of another's, also when both
+// begin at once and neither knows the tree.
+func TestPathsBeginTogether(t *testing.T) {
+	t.Parallel()
+	data := [][]byte{noise(305, 3*mib), noise(306, 2*mib)}
+	a, b := start(t), start(t)
+	target := shareTree(t, a, data[0], data[1])
+	readers := make([]*Content, 2)
+	var wg sync.WaitGroup
+	for i, name := range []string{"a", "b"} {
+		wg.Go(func() {
+			c, err := b.Open(t.Context(), below(target, name), from(a))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			readers[i] = c // left open, so its download goes on
+		})
+	}
+	wg.Wait()
+	for i, c := range readers {
+		if c == nil {
+			t.Fatal("no reader")
+		}
+		defer c.Close()
+		if !bytes.Equal(rest(t, c), data[i]) {
+			t.Errorf("reader %d reads something else", i)
+		}
+	}
+}
+
+// A reader outlives the Fetch whose download it shares.
+func TestReaderOutlivesFetch(t *testing.T) {
+	t.Parallel()
+	data := noise(307, 6*mib)
+	a, b := start(t, upload("3MB/s")), start(t)
+	target := share(t, a, put(t, "data.bin", data), AddOptions{})
+	ctx, cancel := context.WithCancel(t.Context())
+	begun, hasBegun := once()
+	opt := from(a)
+	opt.Output = filepath.Join(t.TempDir(), "data.bin")
+	opt.Progress = func(p Progress) {
+		if p.Have > 0 {
+			hasBegun()
+		}
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := b.Fetch(ctx, target, opt)
+		ended <- err
+	}()
+	<-begun
+	c, err := b.Open(t.Context(), target, from(a))
+	must(t, err)
+	defer c.Close()
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(rest(t, c), data) {
+		t.Error("the reader reads something else")
+	}
+}
+
+// What has the store busy for a moment does not fail a download.
+func TestWaitsForBusyRoot(t *testing.T) {
+	t.Parallel()
+	data := noise(308, 2*mib)
+	a, b := start(t), start(t)
+	target := share(t, a, put(t, "data.bin", data), AddOptions{})
+	tree, err := store.LoadTree(a.store, target.Root)
+	must(t, err)
+	table, err := tree.Table()
+	must(t, err)
+	w, err := b.store.Create(t.Context(), table, tree.Blocks(), store.CreateOptions{})
+	must(t, err)
+	time.AfterFunc(300*time.Millisecond, func() { w.Close() })
+	r, err := begin(t, b, target, from(a))()
 	must(t, err)
 	checkFile(t, r, data)
 }

@@ -233,8 +233,8 @@ func (c *Content) await(e *merkle.Entry, span int) error {
 		switch {
 		case d.err == nil: // the Fetch that it shared has ended: all is in the store
 			return nil
-		case !c.from.again(d):
-			return d.err
+		case !c.from.again(d) && (d.demand || c.ctx.Err() != nil || c.n.ctx.Err() != nil):
+			return d.err // but another's failure is not ours
 		}
 		if err := c.reopen(); err != nil {
 			return err

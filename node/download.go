@@ -47,6 +47,7 @@ type download struct {
 	done   chan struct{}
 	left   chan struct{}  // closed when the node has let go of d
 	opened chan struct{}  // closed when table and writer are there
+	moved  chan struct{}  // closed, by run, when another need not wait for left any more
 	wg     sync.WaitGroup // workers; close waits for them
 
 	// Guarded by Node.mu.

@@ -185,7 +185,7 @@ func (n *Node) newDownload(ctx context.Context, a attempt) (d *download, shared 
 		inbox: make(chan exchange.Event, 256), // so that one slow decision stalls no peer's reader
 		// Each piece in flight has a slot, copies and what is cancelled in time too.
 		verify: make(chan arrival, 2*maxStarted), direct: make(chan arrival),
-		done: make(chan struct{}), opened: make(chan struct{}), left: make(chan struct{}),
+		done: make(chan struct{}), opened: make(chan struct{}), left: make(chan struct{}), moved: make(chan struct{}),
 		known: append(peers, joinBy...), started: a.started, useful: time.Now(),
 		peers: map[peer.ID]*remote{}, origins: origins,
 		trees: treeSearch{slow: map[*exchange.Session]int{}},

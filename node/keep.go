@@ -103,7 +103,7 @@ func (n *Node) unlearn(c cid.Cid) {
 		return
 	}
 	n.mu.Lock()
-	busy := n.active[c.KeyString()] != nil
+	busy := n.active[nodeKey(c)] != nil
 	n.mu.Unlock()
 	if busy {
 		return

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"sync"
 	"time"
@@ -85,11 +86,33 @@ func (d *download) create(ctx context.Context) {
 	table, blocks := d.table, d.tree.Blocks()
 	d.task(ctx, func() exchange.Event {
 		w, err := d.n.store.Create(ctx, table, blocks, d.createOptions())
+		for until := time.Now().Add(busyFor); errors.Is(err, store.ErrBusy) && time.Now().Before(until); {
+			if !sleep(ctx, busyFor/100) {
+				break
+			}
+			w, err = d.n.store.Create(ctx, table, blocks, d.createOptions())
+		}
 		if err != nil {
 			return created{err: err}
 		}
 		return created{writer: w, have: w.Have()}
 	})
+}
+
+// busyFor is how long gc, unshare or an update may hold a root, as a download
+// begins that would use it.
+const busyFor = 5 * time.Second
+
+// sleep reports whether ctx lasted as long.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 func (d *download) onCreated(ctx context.Context, now time.Time, ev created) {
@@ -142,6 +165,9 @@ func (d *download) onCreated(ctx context.Context, now time.Time, ev created) {
 	d.durable.last = now
 	d.startWorkers(ctx)
 	close(d.opened)
+	d.n.mu.Lock() // for claim
+	d.pass()
+	d.n.mu.Unlock()
 }
 
 // startWorkers starts the verifying workers, one a core, and the way out of

@@ -47,5 +47,11 @@ func (s *shelf) put(h exchange.Held) {
 	}
 }
 
-// size is what a table costs: entries as much as pieces.
-func size(h exchange.Held) int { return len(h.Table.Pieces) + len(h.Table.Entries) }
+// size is what a table costs: entries and places as much as pieces.
+func size(h exchange.Held) int {
+	n := len(h.Table.Pieces)
+	for i := range h.Table.Entries {
+		n += 1 + len(h.Table.Entries[i].Spans)
+	}
+	return n
+}
