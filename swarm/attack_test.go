@@ -132,6 +132,34 @@ func TestAttacks(t *testing.T) {
 	}
 }
 
+// A stranger that dials is refused before it is shown anything, and before any
+// list passes, whatever it says of its own.
+func TestStrangerGetsNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlace(t, options{strangers: 1, members: 2})
+		mallory, m := p.strangers[0], p.members[0]
+		if err := m.s.Revoke(p.members[1].raw.ID()); err != nil {
+			t.Fatal(err)
+		}
+		if err := mallory.raw.Connect(t.Context(), testnet.Info(m.raw)); err != nil {
+			t.Fatal(err)
+		}
+		st, err := mallory.NewStream(t.Context(), m.raw.ID(), m.s.protocol())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := st.Write(helloOf(nil)); err != nil {
+			t.Fatal(err)
+		}
+		k, body, err := readMessage(bufio.NewReader(st), kindHello, kindList, kindWelcome, kindRefuse)
+		if err != nil || k != kindRefuse || !errors.Is(reasonOf(body[0]), membership.ErrNone) {
+			t.Errorf("a stranger is answered with kind %d, %v", k, err)
+		}
+		gone(t, m.raw, mallory.raw, admitTimeout)
+	})
+}
+
 // recorded is what a member says in a handshake, as somebody it dialled hears it.
 func recorded(t *testing.T, p *place) []byte {
 	t.Helper()

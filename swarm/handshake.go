@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -94,24 +95,35 @@ type visit struct {
 	list  []byte // our list as mine tells of it
 }
 
-// run is the handshake: both show themselves at once, the newer list follows,
-// then each says whether it admits the other.
+// run is the handshake: each shows itself, the dialler first; the newer list
+// follows, then each says whether it admits the other. Who shows no membership
+// is refused before that: it is shown nothing by whom it dialled, gets no list,
+// and is not listened to.
 func (v *visit) run() error {
 	if v.first {
 		if err := v.greet(); err != nil {
 			return err
 		}
 	}
-	k, body, err := readMessage(v.r, kindHello, kindList)
-	if err != nil {
-		return err
+	other := kindList // from a member, instead of a handshake
+	if v.first {
+		other = kindRefuse
 	}
-	if k == kindList {
+	k, body, err := readMessage(v.r, kindHello, other)
+	switch {
+	case err != nil:
+		return err
+	case k == kindList:
 		return v.pushed(body)
+	case k == kindRefuse:
+		return refusedBy(body)
 	}
 	theirs, err := parseHello(body)
 	if err != nil {
 		return err
+	}
+	if err := v.s.examine(v.p, theirs.chain); err != nil {
+		return v.refuse(err)
 	}
 	if !v.first {
 		if err := v.greet(); err != nil {
@@ -160,9 +172,12 @@ func (v *visit) lists(theirs hello) error {
 		}
 	}
 	if take {
-		_, b, err := readMessage(v.r, kindList)
+		k, b, err := readMessage(v.r, kindList, kindRefuse)
 		if err != nil {
 			return err
+		}
+		if k == kindRefuse {
+			return refusedBy(b)
 		}
 		if err := v.s.learn(b, v.p); err != nil && !errors.Is(err, membership.ErrStale) {
 			return fmt.Errorf("%w: its list of revocations: %w", errProtocol, err)
@@ -178,13 +193,7 @@ func (v *visit) lists(theirs hello) error {
 func (v *visit) verdict(theirs hello) error {
 	m, issued, err := v.s.judge(v.p, theirs.chain)
 	if err != nil {
-		if e := v.write(kindRefuse, []byte{code(err)}); e == nil && v.st.CloseWrite() == nil {
-			// The reason arrives before the connection ends.
-			_ = v.st.SetReadDeadline(time.Now().Add(partTimeout))
-			_, _, _ = readMessage(v.r, kindWelcome, kindRefuse)
-			_, _ = v.r.ReadByte()
-		}
-		return &refusedError{err: err}
+		return v.refuse(err)
 	}
 	if v.mine.newer(theirs) { // it has been sent
 		theirs.sequence, theirs.digest = v.mine.sequence, v.mine.digest
@@ -197,6 +206,24 @@ func (v *visit) verdict(theirs hello) error {
 	return v.write(kindWelcome, body)
 }
 
+// refuse tells the peer why it is not admitted, and lets that arrive before the
+// connection ends. What the peer still says is not kept.
+func (v *visit) refuse(why error) error {
+	if err := v.write(kindRefuse, []byte{code(why)}); err == nil && v.st.CloseWrite() == nil {
+		_ = v.st.SetReadDeadline(time.Now().Add(partTimeout))
+		_, _ = io.CopyN(io.Discard, v.r, maxFrame+maxHello)
+	}
+	return &refusedError{err: why}
+}
+
+// refusedBy is the peer's refusal as an error.
+func refusedBy(body []byte) error {
+	if len(body) != 1 {
+		return fmt.Errorf("%w: a refusal of %d bytes", errProtocol, len(body))
+	}
+	return &refusedError{err: reasonOf(body[0]), them: true}
+}
+
 // heard reads the peer's verdict.
 func (v *visit) heard() error {
 	k, body, err := readMessage(v.r, kindWelcome, kindRefuse)
@@ -204,10 +231,7 @@ func (v *visit) heard() error {
 		return err
 	}
 	if k == kindRefuse {
-		if len(body) != 1 {
-			return fmt.Errorf("%w: a refusal of %d bytes", errProtocol, len(body))
-		}
-		return &refusedError{err: reasonOf(body[0]), them: true}
+		return refusedBy(body)
 	}
 	if len(body) > 0 {
 		if err := v.s.renewed(body); err != nil {

@@ -15,12 +15,7 @@ func (s *Swarm) judge(p peer.ID, chain membership.Chain) (membership.Membership,
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m, err := membership.Check(now, s.id, p, chain, func(id peer.ID) bool {
-		if in := s.st.Invites[id.String()]; in != nil && in.UsedUp && slices.Contains(in.Used, p) {
-			return false // it was counted; the answer got lost
-		}
-		return s.reg.Has(id)
-	})
+	m, err := s.check(now, p, chain)
 	if err != nil {
 		return m, nil, err
 	}
@@ -42,6 +37,24 @@ func (s *Swarm) judge(p peer.ID, chain membership.Chain) (membership.Membership,
 		return m, nil, nil
 	}
 	return counts, better, nil
+}
+
+// examine is check on its own, before anything else is made of a peer.
+func (s *Swarm) examine(p peer.ID, chain membership.Chain) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, err := s.check(time.Now(), p, chain)
+	return err
+}
+
+// check says whether a peer's chain admits it, and changes nothing. mu is held.
+func (s *Swarm) check(now time.Time, p peer.ID, chain membership.Chain) (membership.Membership, error) {
+	return membership.Check(now, s.id, p, chain, func(id peer.ID) bool {
+		if in := s.st.Invites[id.String()]; in != nil && in.UsedUp && slices.Contains(in.Used, p) {
+			return false // it was counted; the answer got lost
+		}
+		return s.reg.Has(id)
+	})
 }
 
 // mayIssue reports whether this node can countersign roles. mu is held.

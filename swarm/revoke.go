@@ -2,7 +2,6 @@ package swarm
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
@@ -55,7 +54,7 @@ func (s *Swarm) learn(b []byte, from peer.ID) error {
 	now := time.Now()
 	s.mu.Lock()
 	changed, err := s.reg.Offer(now, b)
-	if c := s.peers[from]; c != nil && err == nil && sha256.Sum256(b) == s.reg.Digest() {
+	if c := s.peers[from]; c != nil && err == nil && membership.Digest(b) == s.reg.Digest() {
 		c.sequence, c.digest = s.reg.Sequence(), s.reg.Digest()
 	}
 	if changed && s.reg.Incomplete() && s.me.Roles.Has(membership.Revoker) {

@@ -176,6 +176,14 @@ func signerOf(b []byte) (peer.ID, string, error) {
 	if err != nil {
 		return "", "", fmt.Errorf("%w: envelope: %w", ErrMalformed, err)
 	}
+	// What no signature covers must not vary either: libp2p skips unknown fields.
+	again, err := env.Marshal()
+	if err == nil {
+		err = canonical(b, again)
+	}
+	if err != nil {
+		return "", "", fmt.Errorf("envelope: %w", err)
+	}
 	if env.PublicKey.Type() != cryptopb.KeyType_Ed25519 {
 		return "", "", fmt.Errorf("%w: signed by a key that is not Ed25519", ErrMalformed)
 	}

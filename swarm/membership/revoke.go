@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/record"
 )
 
 // MaxRevoked is how many peers and invites a list may name.
@@ -113,6 +114,25 @@ func parseList(b []byte) (chain Chain, envelope []byte, err error) {
 	return chain, envelope, err
 }
 
+// Digest is what tells two lists of one number apart: the SHA-256 of the signer's
+// ID and the signed payload. The signer's chain, which anybody can replace by
+// another one of the same signer, is not part of it. All zero for what is no list.
+func Digest(b []byte) (sum [sha256.Size]byte) {
+	_, envelope, err := parseList(b)
+	if err != nil {
+		return sum
+	}
+	env, err := record.UnmarshalEnvelope(envelope)
+	if err != nil {
+		return sum
+	}
+	signer, err := peer.IDFromPublicKey(env.PublicKey)
+	if err != nil {
+		return sum
+	}
+	return sha256.Sum256(append([]byte(signer), env.RawPayload...))
+}
+
 // openList verifies a list: signed by the authority, or by a member that was a
 // revoker when it was issued and is not revoked by what is known already. Its
 // own membership may have ended since: revocation must not end with it.
@@ -198,7 +218,7 @@ func (r *Register) Offer(now time.Time, b []byte) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	digest := sha256.Sum256(b)
+	digest := Digest(b)
 	switch {
 	case l.Sequence < r.newest.Sequence:
 		return false, fmt.Errorf("%w: sequence %d, known is %d", ErrStale, l.Sequence, r.newest.Sequence)
@@ -249,7 +269,7 @@ func (r *Register) Names() []peer.ID { return slices.Sorted(maps.Keys(r.names)) 
 // Sequence is the number of the newest list, 0 for none.
 func (r *Register) Sequence() uint64 { return r.newest.Sequence }
 
-// Digest is the SHA-256 of Raw, all zero for none.
+// Digest is that of Raw, all zero for none.
 func (r *Register) Digest() [sha256.Size]byte { return r.digest }
 
 // Raw is the newest list as it travels, nil for none. It must not be changed.

@@ -115,6 +115,8 @@ func TestListAttacks(t *testing.T) {
 		{"no number", sign(s.root, list(func(l *List) { l.Sequence = 0 })), ErrMalformed},
 		{"not sorted", sign(s.root, list(func(l *List) { l.Revoked = []peer.ID{s.guest.id, s.guest.id} })), ErrMalformed},
 		{"a grant as a list", appendList(nil, s.founderChain[0]), ErrMalformed},
+		{"a field that no signature covers", appendList(s.first.Chain, padded(must[[]byte](t)(seal(s.first.Key, ptr(list(same)))))), ErrMalformed},
+		{"the same in the chain", appendList(Chain{padded(s.founderChain[0])}, must[[]byte](t)(seal(s.first.Key, ptr(list(same))))), ErrMalformed},
 		{"oversized", make([]byte, MaxList+1), ErrTooLarge},
 		{"empty", nil, ErrMalformed},
 	} {
@@ -174,5 +176,32 @@ func TestMaxList(t *testing.T) {
 	}
 	if err := r.Revoke(epoch.Add(time.Second), s.first, s.guest.id); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("one more: %v", err)
+	}
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// padded adds a field to an envelope that libp2p skips.
+func padded(envelope []byte) []byte {
+	return append(slices.Clone(envelope), 15<<3|2, 1, 'x')
+}
+
+// A list comes with any chain of its signer: it stays one list, which is kept and
+// passed on once.
+func TestListWithAnotherChain(t *testing.T) {
+	t.Parallel()
+	s := newSwarm(t)
+	l := List{Swarm: s.authority.id, Sequence: 1, Issued: epoch, Revoked: []peer.ID{s.guest.id}}
+	env := must[[]byte](t)(seal(s.founder.key, &l))
+	other := must[Chain](t)(s.root.Grant(epoch, s.founder.id, Member|Revoker, day))
+	for range 2 { // whichever comes first
+		r := &Register{Swarm: s.authority.id}
+		if changed, err := r.Offer(epoch, appendList(s.founderChain, env)); err != nil || !changed {
+			t.Fatalf("a new list: %v, %v", changed, err)
+		}
+		if changed, err := r.Offer(epoch, appendList(other, env)); err != nil || changed {
+			t.Errorf("the same list by another chain: %v, %v", changed, err)
+		}
+		other, s.founderChain = s.founderChain, other
 	}
 }

@@ -37,6 +37,8 @@ func TestVectors(t *testing.T) {
 		t.Fatal(err)
 	}
 	line("list by the founder: member and invite, sequence 1", hex.EncodeToString(r.Raw()))
+	digest := r.Digest()
+	line("digest of that list", hex.EncodeToString(digest[:]))
 	line("invite string: studio, one address", s.token())
 
 	path := filepath.Join("testdata", "vectors.txt")
