@@ -11,6 +11,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 	"github.com/shoal-p2p/shoal/merkle"
+	"golang.org/x/sync/errgroup"
 )
 
 // settle gives the output its final name.
@@ -124,15 +125,24 @@ func (s *survey) erase(old string) bool {
 	if err != nil {
 		return false
 	}
+	var g errgroup.Group // a disk takes many at a time
+	g.SetLimit(16)
+	for _, e := range s.entries {
+		if e.known && e.kind != merkle.Directory {
+			g.Go(func() error {
+				rel := filepath.FromSlash(e.rel)
+				if now, err := stateAt(filepath.Join(old, rel)); err == nil && now.same(e.state) {
+					_ = s.layer.remove(root, rel) // what stays shows below
+				}
+				return nil
+			})
+		}
+	}
+	_ = g.Wait()
 	for _, e := range slices.Backward(s.entries) {
-		if e.rel == "" || !e.known {
-			continue
+		if e.known && e.kind == merkle.Directory && e.rel != "" {
+			_ = s.layer.remove(root, filepath.FromSlash(e.rel)) // one that is not empty stays, and shows below
 		}
-		now, err := stateAt(filepath.Join(old, filepath.FromSlash(e.rel)))
-		if err != nil || e.kind != merkle.Directory && !now.same(e.state) {
-			continue
-		}
-		_ = s.layer.remove(root, filepath.FromSlash(e.rel)) // a directory that is not empty stays, and shows below
 	}
 	_ = root.Close() // before it is deleted: on Windows an open directory stays
 	parent, err := os.OpenRoot(filepath.Dir(old))
