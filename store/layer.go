@@ -18,6 +18,8 @@ type fileLayer interface {
 	syncDir(path string) error
 	// create runs make, which gives path to something new.
 	create(path string, make func() error) error
+	// list returns the names in a directory below root.
+	list(root *os.Root, rel string) ([]string, error)
 	// change runs do, which changes what stands at path but not its bytes.
 	change(path string, do func() error) error
 	// erase deletes a file.
@@ -40,12 +42,22 @@ func (osLayer) sync(f *os.File) error                                { return sy
 func (osLayer) syncTree(dir *os.File) (bool, error)                  { return syncTree(dir) }
 func (osLayer) syncDir(path string) error                            { return syncDir(path) }
 func (osLayer) create(_ string, make func() error) error             { return make() }
+func (osLayer) list(root *os.Root, rel string) ([]string, error)     { return listNames(root, rel) }
 func (osLayer) change(_ string, do func() error) error               { return do() }
 func (osLayer) erase(path string) error                              { return os.Remove(path) }
 func (osLayer) commit(do func() error) error                         { return do() }
 func (osLayer) rename(from, to string) error                         { return renameNew(from, to) }
 func (osLayer) swap(a, b string) error                               { return swapNames(a, b) }
 func (osLayer) remove(root *os.Root, rel string) error               { return root.Remove(rel) }
+
+func listNames(root *os.Root, rel string) ([]string, error) {
+	dir, err := root.Open(rel)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	return dir.Readdirnames(-1)
+}
 
 // readFull is ReadAt, but a read of nothing is never an error.
 func readFull(f *os.File, b []byte, off int64) (int, error) {

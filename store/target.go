@@ -27,6 +27,9 @@ type target struct {
 	first uint64   // number of the first entry's file
 	root  *os.Root // of a directory
 
+	making sync.Mutex // held while an entry is made
+	mine   []bool     // entries made here; nil in a resumed target, which finds those of an earlier writer
+
 	mu sync.Mutex // held while partial changes, and by readers that serve what is written
 }
 
@@ -54,7 +57,7 @@ const maxPartials = 100
 // makeTarget makes the temporary file or directory, empty. The caller sees to
 // what may stand under the final name.
 func makeTarget(table *merkle.Table, final string, layer fileLayer) (*target, error) {
-	t := &target{table: table, final: final, layer: layer}
+	t := &target{table: table, final: final, layer: layer, mine: make([]bool, len(table.Entries))}
 	for i := range maxPartials {
 		t.partial = partialName(final, i)
 		err := t.make()
@@ -210,7 +213,7 @@ func (t *target) prepare() (wrote []int, err error) {
 		e := &t.table.Entries[i]
 		switch {
 		case e.Type == merkle.Directory && i > 0:
-			if err := t.mkdir(e.Path); err != nil {
+			if err := t.mkdir(i); err != nil {
 				return nil, err
 			}
 		case e.Type == merkle.File:
@@ -226,9 +229,9 @@ func (t *target) prepare() (wrote []int, err error) {
 	return wrote, nil
 }
 
-func (t *target) mkdir(rel string) error {
-	rel = filepath.FromSlash(rel)
-	err := t.layer.create(filepath.Join(t.partial, rel), func() error { return t.root.Mkdir(rel, 0o777) })
+func (t *target) mkdir(entry int) error {
+	rel := filepath.FromSlash(t.table.Entries[entry].Path)
+	err := t.makeEntry(entry, func() error { return t.root.Mkdir(rel, 0o777) })
 	if errors.Is(err, fs.ErrExist) {
 		fi, lerr := t.root.Lstat(rel)
 		if lerr == nil && fi.IsDir() {
@@ -236,7 +239,7 @@ func (t *target) mkdir(rel string) error {
 		}
 	}
 	if err != nil {
-		return diskErr("create", filepath.Join(t.partial, rel), err)
+		return diskErr("create", t.path(entry), err)
 	}
 	return nil
 }
@@ -307,7 +310,7 @@ func (t *target) openFile(entry int) (*os.File, error) {
 	e := &t.table.Entries[entry]
 	rel := filepath.FromSlash(e.Path)
 	var f *os.File
-	err := t.layer.create(filepath.Join(t.partial, rel), func() (err error) {
+	err := t.makeEntry(entry, func() (err error) {
 		f, err = t.root.OpenFile(rel, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 		return err
 	})

@@ -169,7 +169,7 @@ func (t *target) finishLink() error {
 	return t.syncParent()
 }
 
-// seal sets modes and makes links.
+// seal sets modes and makes links, and looks whether every entry is there.
 func (t *target) seal() error {
 	for i := range t.table.Entries {
 		e := &t.table.Entries[i]
@@ -184,7 +184,7 @@ func (t *target) seal() error {
 			return diskErr("finish", t.path(i), err)
 		}
 	}
-	return nil
+	return t.distinct()
 }
 
 // chmod gives an entry the tree's mode as tar does for a plain user: less the
