@@ -250,6 +250,44 @@ func TestTwoRevokers(t *testing.T) {
 	})
 }
 
+// A revoked revoker that goes on signing, with higher numbers, to a member that has
+// not heard of its end, does not come between that one and the others.
+func TestRevokedRevoker(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlace(t, options{members: 5})
+		founder, former, late := p.members[0], p.members[1], p.members[2]
+		rejoin(t, former, newInvite(t, founder.s, membership.Revoker, 0, 1))
+		meet(t, former, founder)
+		meet(t, late, founder)
+		for _, m := range []*node{former, late} {
+			_ = m.raw.Network().ClosePeer(founder.raw.ID())
+			gone(t, founder.raw, m.raw, time.Second)
+		}
+		if err := founder.s.Revoke(former.raw.ID()); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range p.members[3:] {
+			if err := former.s.Revoke(m.raw.ID()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		meet(t, late, former)
+		if got := late.s.Status().Sequence; got != 2 {
+			t.Fatalf("the late member has list %d", got)
+		}
+		meet(t, late, founder)
+		time.Sleep(time.Second)
+		gone(t, late.raw, former.raw, time.Second)
+		if !late.s.isRevoked(former.raw.ID()) || late.s.reg.Digest() != founder.s.reg.Digest() {
+			t.Errorf("the late member has list %d, the founder %d", late.s.Status().Sequence, founder.s.Status().Sequence)
+		}
+		if err := talk(t, late, founder); err != nil {
+			t.Errorf("talk: %v", err)
+		}
+	})
+}
+
 // A stream that comes while its peer is being admitted waits for that; too many
 // are not let wait.
 func TestStreamsWait(t *testing.T) {

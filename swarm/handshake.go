@@ -130,13 +130,14 @@ func (v *visit) run() error {
 			return err
 		}
 	}
-	if err := v.lists(theirs); err != nil {
+	has, err := v.lists(theirs)
+	if err != nil {
 		return err
 	}
 	if v.s.cfg.hold != nil {
 		v.s.cfg.hold()
 	}
-	if err := v.verdict(theirs); err != nil {
+	if err := v.verdict(theirs.chain, has); err != nil {
 		return err
 	}
 	return v.heard()
@@ -159,8 +160,11 @@ func (v *visit) write(k kind, body []byte) error {
 
 // lists makes both sides know the newer list, or both lists when two have the
 // same number. The side that opened the stream writes first, so that neither
-// waits for the other to read.
-func (v *visit) lists(theirs hello) error {
+// waits for the other to read. It returns what the peer has then: nothing, when
+// it has a list whose signer is revoked by what we know. It gets ours once it is
+// admitted.
+func (v *visit) lists(theirs hello) (has hello, err error) {
+	has = theirs
 	send := theirs.sequence < v.mine.sequence
 	take := theirs.sequence > v.mine.sequence
 	if theirs.sequence == v.mine.sequence && theirs.digest != v.mine.digest {
@@ -168,37 +172,43 @@ func (v *visit) lists(theirs hello) error {
 	}
 	if send && (v.first || !take) {
 		if err := v.write(kindList, v.list); err != nil {
-			return err
+			return has, err
 		}
 	}
 	if take {
 		k, b, err := readMessage(v.r, kindList, kindRefuse)
 		if err != nil {
-			return err
+			return has, err
 		}
 		if k == kindRefuse {
-			return refusedBy(b)
+			return has, refusedBy(b)
 		}
-		if err := v.s.learn(b, v.p); err != nil && !errors.Is(err, membership.ErrStale) {
-			return fmt.Errorf("%w: its list of revocations: %w", errProtocol, err)
+		ignored, err := v.s.heed(b, v.p)
+		if err != nil {
+			return has, err
+		}
+		if ignored {
+			has.sequence, has.digest = 0, [32]byte{}
 		}
 	}
 	if send && take && !v.first {
-		return v.write(kindList, v.list)
+		if err := v.write(kindList, v.list); err != nil {
+			return has, err
+		}
 	}
-	return nil
+	if send && v.mine.newer(has) {
+		has.sequence, has.digest = v.mine.sequence, v.mine.digest
+	}
+	return has, nil
 }
 
-// verdict says whether we admit the peer.
-func (v *visit) verdict(theirs hello) error {
-	m, issued, err := v.s.judge(v.p, theirs.chain)
+// verdict says whether we admit the peer, which has a list as has tells.
+func (v *visit) verdict(chain membership.Chain, has hello) error {
+	m, issued, err := v.s.judge(v.p, chain)
 	if err != nil {
 		return v.refuse(err)
 	}
-	if v.mine.newer(theirs) { // it has been sent
-		theirs.sequence, theirs.digest = v.mine.sequence, v.mine.digest
-	}
-	v.s.admit(v.p, m, theirs)
+	v.s.admit(v.p, m, has)
 	var body []byte
 	if issued != nil {
 		body = membership.AppendChain(nil, issued)
@@ -248,10 +258,16 @@ func (v *visit) pushed(b []byte) error {
 	if v.first || !v.s.Admitted(v.p) {
 		return fmt.Errorf("%w: a list instead of a hello", errProtocol)
 	}
-	if err := v.s.learn(b, v.p); err != nil && !errors.Is(err, membership.ErrStale) {
-		return fmt.Errorf("%w: its list of revocations: %w", errProtocol, err)
+	ignored, err := v.s.heed(b, v.p)
+	if ignored {
+		v.s.mu.Lock()
+		if c := v.s.peers[v.p]; c != nil {
+			c.sequence, c.digest = 0, [32]byte{}
+		}
+		v.s.mu.Unlock()
+		v.s.spread()
 	}
-	return nil
+	return err
 }
 
 // renewed takes a membership that an inviter made for us, if it is better than ours.

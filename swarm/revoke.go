@@ -76,6 +76,19 @@ func (s *Swarm) learn(b []byte, from peer.ID) error {
 	return err
 }
 
+// heed is learn for lists on a stream. ignored is whether the list is of a signer
+// that is revoked by what we know, so that the peer should hear of that.
+func (s *Swarm) heed(b []byte, from peer.ID) (ignored bool, err error) {
+	err = s.learn(b, from)
+	switch {
+	case errors.Is(err, membership.ErrRevoked):
+		return true, nil
+	case err != nil && !errors.Is(err, membership.ErrStale):
+		return false, fmt.Errorf("%w: its list of revocations: %w", errProtocol, err)
+	}
+	return false, nil
+}
+
 // enforce disconnects whoever a list has taken out, with all whom a revoked
 // inviter had let in.
 func (s *Swarm) enforce(now time.Time) {

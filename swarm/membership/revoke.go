@@ -2,7 +2,9 @@ package membership
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -212,20 +214,29 @@ func (r *Register) add(ids []peer.ID) (changed bool) {
 
 // Offer takes a list from somebody else. It reports whether anything changed:
 // the newest list or the names. ErrStale when the list is older than the newest,
-// which stays.
+// which stays, and names nothing new. A newest list whose signer has been revoked
+// gives way to any that counts: its number would keep out those who know.
 func (r *Register) Offer(now time.Time, b []byte) (changed bool, err error) {
 	l, err := openList(now, r.Swarm, b, r.Has)
 	if err != nil {
 		return false, err
 	}
 	digest := Digest(b)
-	switch {
-	case l.Sequence < r.newest.Sequence:
-		return false, fmt.Errorf("%w: sequence %d, known is %d", ErrStale, l.Sequence, r.newest.Sequence)
-	case l.Sequence > r.newest.Sequence || bytes.Compare(digest[:], r.digest[:]) > 0:
+	changed = r.add(l.Revoked)
+	newer := cmp.Or(cmp.Compare(l.Sequence, r.newest.Sequence), bytes.Compare(digest[:], r.digest[:]))
+	if newer > 0 || newer < 0 && r.fallen(now) {
 		r.newest, r.raw, r.digest, changed = l, bytes.Clone(b), digest, true
 	}
-	return r.add(l.Revoked) || changed, nil
+	if l.Sequence < r.newest.Sequence && !changed {
+		return false, fmt.Errorf("%w: sequence %d, known is %d", ErrStale, l.Sequence, r.newest.Sequence)
+	}
+	return changed, nil
+}
+
+// fallen reports whether the signer of the newest list is revoked by now.
+func (r *Register) fallen(now time.Time) bool {
+	_, err := openList(now, r.Swarm, r.raw, r.Has)
+	return errors.Is(err, ErrRevoked)
 }
 
 // Revoke signs a list that names all that is revoked and ids, and takes it in.
@@ -247,7 +258,10 @@ func (r *Register) Revoke(now time.Time, by Issuer, ids ...peer.ID) error {
 	if len(names) > MaxRevoked {
 		return fmt.Errorf("%w: more than %d revoked; begin a new swarm", ErrTooLarge, MaxRevoked)
 	}
-	l := List{Swarm: r.Swarm, Sequence: r.newest.Sequence + 1, Issued: now, Revoked: slices.Sorted(maps.Keys(names))}
+	// A number cannot be beyond its date, even where a revoker has signed one that
+	// is: whoever revokes that one needs no higher number.
+	sequence := min(r.newest.Sequence+1, uint64(now.Unix()))
+	l := List{Swarm: r.Swarm, Sequence: sequence, Issued: now, Revoked: slices.Sorted(maps.Keys(names))}
 	env, err := seal(by.Key, &l)
 	if err != nil {
 		return err

@@ -205,3 +205,41 @@ func TestListWithAnotherChain(t *testing.T) {
 		other, s.founderChain = s.founderChain, other
 	}
 }
+
+// A revoked revoker that uses the numbers up, to a member that has not heard of
+// its end, is no obstacle: the list that revokes it takes its list's place.
+func TestRevokedRevokersNumber(t *testing.T) {
+	t.Parallel()
+	s := newSwarm(t)
+	at := epoch.Add(time.Hour)
+	member := must[Chain](t)(s.root.Grant(epoch, s.member.id, Member|Revoker, year))
+	l := List{Swarm: s.authority.id, Sequence: uint64(at.Unix()), Issued: at, Revoked: []peer.ID{s.guest.id}}
+	high := appendList(member, must[[]byte](t)(seal(s.member.key, &l)))
+	knows, late := &Register{Swarm: s.authority.id}, &Register{Swarm: s.authority.id}
+	if err := knows.Revoke(at, s.first, s.member.id); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := late.Offer(at, high); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := knows.Offer(at, high); !errors.Is(err, ErrRevoked) {
+		t.Errorf("whoever knows takes the list: %v", err)
+	}
+	if changed, err := late.Offer(at, knows.Raw()); err != nil || !changed {
+		t.Errorf("the lower number: %v, %v", changed, err)
+	}
+	if late.Digest() != knows.Digest() || !late.Has(s.member.id) || !late.Has(s.guest.id) {
+		t.Errorf("sequence %d, revoked are %v", late.Sequence(), late.Names())
+	}
+	// Who revokes it needs no number beyond its own.
+	again := &Register{Swarm: s.authority.id}
+	if _, err := again.Offer(at, high); err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Revoke(at, s.first, s.member.id); err != nil {
+		t.Errorf("revoke it where its list is the newest: %v", err)
+	}
+	if !again.Has(s.member.id) || again.Incomplete() {
+		t.Errorf("sequence %d, revoked are %v", again.Sequence(), again.Names())
+	}
+}
