@@ -22,6 +22,11 @@ func (s *Swarm) Revoke(ids ...peer.ID) error {
 	if err == nil {
 		err = s.reg.Revoke(now, by, ids...)
 	}
+	if errors.Is(err, membership.ErrNotYet) && s.st.Authority != "" {
+		if by, e := s.authority(); e == nil {
+			err = s.reg.Revoke(now, by, ids...)
+		}
+	}
 	if err == nil {
 		err = s.save(true)
 	}
@@ -40,13 +45,18 @@ func (s *Swarm) revoker() (membership.Issuer, error) {
 		return membership.Of(s.cfg.Key, s.chain, s.me), nil
 	}
 	if s.st.Authority != "" {
-		key, err := authorityKey(s.st.Authority, false)
-		if err != nil {
-			return membership.Issuer{}, err
-		}
-		return membership.Authority(key)
+		return s.authority()
 	}
 	return membership.Issuer{}, fmt.Errorf("%w: this node has the roles %v, it needs %v", membership.ErrRole, s.me.Roles, membership.Revoker)
+}
+
+// authority signs as the swarm itself, where its key is at hand. mu is held.
+func (s *Swarm) authority() (membership.Issuer, error) {
+	key, err := authorityKey(s.st.Authority, false)
+	if err != nil {
+		return membership.Issuer{}, err
+	}
+	return membership.Authority(key)
 }
 
 // learn takes a list from a peer: it is kept, obeyed and passed on.

@@ -21,6 +21,10 @@ const MaxRevoked = 2048
 // the signer's chain.
 const MaxList = MaxRevoked*(38+2) + MaxBytes + 512
 
+// RevokerLag is by how much the sequence of a revoker's list stays behind its
+// date: there is always a higher number for the authority.
+const RevokerLag = 10 * time.Minute
+
 // List names the members and the invites (by their key) that are revoked. The
 // signer is the authority or a revoker. Sequence grows by one or more from list
 // to list and is no greater than Issued in seconds since 1970: so that a leaked
@@ -171,6 +175,8 @@ func openList(now time.Time, swarm peer.ID, b []byte, revoked func(peer.ID) bool
 		return l, fmt.Errorf("the signer of the list: %w", err)
 	case m.Provisional() || !m.Roles.Has(Revoker):
 		return l, fmt.Errorf("%w: %v is no revoker", ErrRole, signer)
+	case l.Sequence > uint64(l.Issued.Add(-RevokerLag).Unix()):
+		return l, fmt.Errorf("%w: sequence %d of a revoker", ErrMalformed, l.Sequence)
 	}
 	return l, nil
 }
@@ -240,7 +246,8 @@ func (r *Register) fallen(now time.Time) bool {
 }
 
 // Revoke signs a list that names all that is revoked and ids, and takes it in.
-// ErrRole when the issuer is neither authority nor revoker.
+// ErrRole when the issuer is neither authority nor revoker; ErrNotYet when a
+// revoker whose clock is ahead has used up the numbers that the issuer may use.
 func (r *Register) Revoke(now time.Time, by Issuer, ids ...peer.ID) error {
 	if !by.Roles.Has(Revoker) {
 		return fmt.Errorf("%w: this node has the roles %v", ErrRole, by.Roles)
@@ -260,13 +267,20 @@ func (r *Register) Revoke(now time.Time, by Issuer, ids ...peer.ID) error {
 	}
 	// A number cannot be beyond its date, even where a revoker has signed one that
 	// is: whoever revokes that one needs no higher number.
-	sequence := min(r.newest.Sequence+1, uint64(now.Unix()))
+	last := now
+	if len(by.Chain) > 0 {
+		last = now.Add(-RevokerLag)
+	}
+	sequence := min(r.newest.Sequence+1, uint64(last.Unix()))
 	l := List{Swarm: r.Swarm, Sequence: sequence, Issued: now, Revoked: slices.Sorted(maps.Keys(names))}
 	env, err := seal(by.Key, &l)
 	if err != nil {
 		return err
 	}
-	_, err = r.Offer(now, appendList(by.Chain, env))
+	raw := appendList(by.Chain, env)
+	if _, err = r.Offer(now, raw); err == nil && Digest(raw) != r.digest {
+		err = fmt.Errorf("%w: the newest list has the number %d, there is no higher one yet; try again in some minutes, or revoke its signer", ErrNotYet, r.newest.Sequence)
+	}
 	return err
 }
 

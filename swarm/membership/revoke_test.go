@@ -112,6 +112,7 @@ func TestListAttacks(t *testing.T) {
 		{"wrong swarm", sign(s.root, list(func(l *List) { l.Swarm = s.guest.id })), ErrSwarm},
 		{"from the future", sign(s.root, list(func(l *List) { l.Issued = at.Add(ClockSkew + time.Second) })), ErrNotYet},
 		{"number used up", sign(s.root, list(func(l *List) { l.Sequence = uint64(at.Unix()) + 1 })), ErrMalformed},
+		{"number of the authority", sign(s.first, list(func(l *List) { l.Sequence = uint64(at.Add(-RevokerLag).Unix()) + 1 })), ErrMalformed},
 		{"no number", sign(s.root, list(func(l *List) { l.Sequence = 0 })), ErrMalformed},
 		{"not sorted", sign(s.root, list(func(l *List) { l.Revoked = []peer.ID{s.guest.id, s.guest.id} })), ErrMalformed},
 		{"a grant as a list", appendList(nil, s.founderChain[0]), ErrMalformed},
@@ -213,7 +214,7 @@ func TestRevokedRevokersNumber(t *testing.T) {
 	s := newSwarm(t)
 	at := epoch.Add(time.Hour)
 	member := must[Chain](t)(s.root.Grant(epoch, s.member.id, Member|Revoker, year))
-	l := List{Swarm: s.authority.id, Sequence: uint64(at.Unix()), Issued: at, Revoked: []peer.ID{s.guest.id}}
+	l := List{Swarm: s.authority.id, Sequence: uint64(at.Add(-RevokerLag).Unix()), Issued: at, Revoked: []peer.ID{s.guest.id}}
 	high := appendList(member, must[[]byte](t)(seal(s.member.key, &l)))
 	knows, late := &Register{Swarm: s.authority.id}, &Register{Swarm: s.authority.id}
 	if err := knows.Revoke(at, s.first, s.member.id); err != nil {
@@ -230,6 +231,17 @@ func TestRevokedRevokersNumber(t *testing.T) {
 	}
 	if late.Digest() != knows.Digest() || !late.Has(s.member.id) || !late.Has(s.guest.id) {
 		t.Errorf("sequence %d, revoked are %v", late.Sequence(), late.Names())
+	}
+	// While it is a revoker the authority has a higher number, others have not.
+	other := &Register{Swarm: s.authority.id}
+	if _, err := other.Offer(at, high); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Revoke(at.Add(-time.Minute), s.first, s.invite.id); !errors.Is(err, ErrNotYet) {
+		t.Errorf("another revoker, whose clock is behind: %v", err)
+	}
+	if err := other.Revoke(at.Add(-time.Minute), s.root, s.invite.id); err != nil || other.Sequence() != l.Sequence+1 {
+		t.Errorf("the authority: list %d, %v", other.Sequence(), err)
 	}
 	// Who revokes it needs no number beyond its own.
 	again := &Register{Swarm: s.authority.id}
