@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 	"unicode/utf8"
 )
@@ -49,9 +50,14 @@ func TestHelp(t *testing.T) {
 	}
 }
 
+// oneAtATime: urfave/cli writes to its global HelpFlag when it runs.
+var oneAtATime sync.Mutex
+
 // helpOf runs a command that prints help.
 func helpOf(t *testing.T, args ...string) string {
 	t.Helper()
+	oneAtATime.Lock()
+	defer oneAtATime.Unlock()
 	var out, errs strings.Builder
 	if code := run(context.Background(), args, &out, &errs); code != exitDone || errs.String() != "" {
 		t.Fatalf("shoal %s: code %d, %s", strings.Join(args, " "), code, errs.String())

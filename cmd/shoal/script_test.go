@@ -42,10 +42,14 @@ func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"shoal": main
 //	await REGEXP PROGRAM ARG...    run again and again until its stdout matches
 func TestScript(t *testing.T) {
 	t.Parallel()
+	deadline, ok := t.Deadline()
+	if !ok {
+		deadline = time.Now().Add(time.Hour)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
-		Deadline:            time.Now().Add(2 * time.Minute), // what hangs is ended
+		Deadline:            deadline.Add(-15 * time.Second), // what hangs is ended, and shown
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("SHOAL_DIR", filepath.Join(env.WorkDir, "home"))
 			env.Setenv("SHOAL_MDNS", "off")
