@@ -119,6 +119,9 @@ func (n *Node) emptyQuarantine() {
 	}
 }
 
+// peersPath is where the DHT remembers who was met.
+func peersPath(dir string) string { return filepath.Join(dir, "peers.json") }
+
 // join starts everything that talks to others, in the order in which they need
 // each other: the DHT registers before anyone connects.
 func (n *Node) join(ctx context.Context) error {
@@ -126,7 +129,7 @@ func (n *Node) join(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.cache = dht.OpenCache(filepath.Join(n.cfg.Dir, "peers.json"), dht.CacheConfig{Log: n.log})
+	n.cache = dht.OpenCache(peersPath(n.cfg.Dir), dht.CacheConfig{Log: n.log})
 	policy := dht.ServerAuto
 	if n.cfg.Relay || publicAddress(n.cfg.Listen) {
 		policy = dht.ServerAlways

@@ -2,6 +2,7 @@ package node
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -140,10 +141,14 @@ func TestOpenAndPrivateDirectories(t *testing.T) {
 	if _, err := Start(t.Context(), configOf(t, in(private), create("other"))); !errors.Is(err, ErrUsage) {
 		t.Errorf("another name: %v", err)
 	}
-	// Who leaves shares nothing openly by that.
+	// Who leaves shares nothing openly by that, and asks none of the members.
+	must(t, os.WriteFile(peersPath(private), []byte("{}"), 0o600))
 	name, roots, err := LeaveSwarm(t.Context(), configOf(t, in(private)))
 	if err != nil || name != "studio" || roots != 1 {
 		t.Fatalf("leave: %q, %d roots, %v", name, roots, err)
+	}
+	if _, err := os.Stat(peersPath(private)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("who was met in the swarm is remembered: %v", err)
 	}
 	left := start(t, in(private))
 	st, err := left.Status(t.Context())

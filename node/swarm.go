@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -45,6 +46,7 @@ func (n *Node) enterSwarm(key crypto.PrivKey) error {
 		if err := n.sharesNothing(); err != nil {
 			return err
 		}
+		forgetPeers(n.cfg.Dir)
 	}
 	var err error
 	switch {
@@ -73,6 +75,10 @@ func (n *Node) enterSwarm(key crypto.PrivKey) error {
 	n.boot = append(n.boot, slices.DeleteFunc(boot, func(p peer.AddrInfo) bool { return p.ID == n.self })...)
 	return nil
 }
+
+// forgetPeers drops who was met in the swarm that dir was in, the open one or a
+// private one: the next one has nothing to do with them.
+func forgetPeers(dir string) { _ = os.Remove(peersPath(dir)) }
 
 // sharesNothing makes sure that nothing that was open becomes part of a private
 // swarm, and the other way round, without anybody having said so.
@@ -234,7 +240,11 @@ func LeaveSwarm(ctx context.Context, cfg Config) (name string, roots int, err er
 			return "", 0, fmt.Errorf("unshare %v: %w", r.CID, err)
 		}
 	}
-	return n.private.Name(), len(held), n.private.Leave()
+	if err := n.private.Leave(); err != nil {
+		return "", 0, err
+	}
+	forgetPeers(cfg.Dir)
+	return n.private.Name(), len(held), nil
 }
 
 // swarmStatus describes the private swarm.

@@ -17,8 +17,10 @@ import (
 
 // Create makes a private swarm called name with the node of key as its first
 // member, which has every role, and keeps its state in dir. authority is the
-// file of the swarm's own key: made if it is not there, read if it is;
-// dir/authority.key if "". It returns that file's path.
+// file of the swarm's own key: made if it is not there, read if it is, so that its
+// swarm goes on. If it is "", dir/authority.key is made, and must not be there:
+// without its lists of revocations a swarm should not go on unasked. It returns
+// that file's path.
 func Create(dir, name, authority string, key crypto.PrivKey) (string, error) {
 	if err := membership.CheckName(name); err != nil {
 		return "", err
@@ -29,6 +31,9 @@ func Create(dir, name, authority string, key crypto.PrivKey) (string, error) {
 	path, err := filepath.Abs(cmp.Or(authority, filepath.Join(dir, "authority.key")))
 	if err != nil {
 		return "", err
+	}
+	if _, err := os.Lstat(path); authority == "" && err == nil {
+		return "", fmt.Errorf("%s is the key of a swarm made before: move it to a safe place to make a new swarm, or run that one on, without what was revoked in it, by --authority %s", path, path)
 	}
 	root, err := authorityKey(path, true)
 	if err != nil {
@@ -47,6 +52,9 @@ func Create(dir, name, authority string, key crypto.PrivKey) (string, error) {
 		return "", err
 	}
 	st := state{Version: 1, Name: name, ID: i.Swarm, Chain: membership.AppendChain(nil, chain), Authority: path}
+	if err := mark(dir, st.ID); err != nil {
+		return "", err
+	}
 	return path, st.save(dir)
 }
 
@@ -87,19 +95,28 @@ func Join(dir, invite string, key crypto.PrivKey) error {
 	if err != nil {
 		return fmt.Errorf("read the invite: %w", err)
 	}
-	now := time.Now()
-	in, err := membership.CheckInvite(now, t.Chain, nil)
-	if old, oldErr := load(dir); oldErr == nil {
-		switch {
-		case err == nil && old.ID != in.Swarm:
-			return fmt.Errorf("%s is in the private swarm %q already; give the other one its own directory: --swarm %s", dir, old.Name, t.Name)
-		case old.standing(now, key):
-			return nil
-		}
-	} else if !errors.Is(oldErr, ErrNotPrivate) {
-		return oldErr
-	}
+	id, err := t.Swarm()
 	if err != nil {
+		return fmt.Errorf("read the invite: %w", err)
+	}
+	now := time.Now()
+	old, err := load(dir)
+	switch {
+	case err == nil && old.ID != id:
+		return fmt.Errorf("%s is in the private swarm %q already; give the other one its own directory: --swarm %s", dir, old.Name, t.Name)
+	case err == nil && old.standing(now, key):
+		return nil
+	case errors.Is(err, ErrLost):
+		if was, e := marked(dir); e != nil || was != id.String() {
+			return err
+		}
+		old = &state{}
+	case errors.Is(err, ErrNotPrivate):
+		old = &state{}
+	case err != nil:
+		return err
+	}
+	if _, err := membership.CheckInvite(now, t.Chain, nil); err != nil {
 		return fmt.Errorf("the invite to %q does not count: %w; ask for a new one", t.Name, err)
 	}
 	self, err := peer.IDFromPublicKey(key.GetPublic())
@@ -110,12 +127,13 @@ func Join(dir, invite string, key crypto.PrivKey) error {
 	if err != nil {
 		return fmt.Errorf("use the invite: %w", err)
 	}
-	st := state{Version: 1, Name: t.Name, ID: in.Swarm, Chain: membership.AppendChain(nil, chain)}
-	if old, err := load(dir); err == nil { // what is revoked stays so
-		st.List, st.Revoked, st.Members = old.List, old.Revoked, old.Members
-	}
+	st := *old // what is revoked stays so, who was met is known
+	st.Version, st.Name, st.ID, st.Chain, st.Addrs = 1, t.Name, id, membership.AppendChain(nil, chain), nil
 	for _, a := range t.Addrs {
 		st.Addrs = append(st.Addrs, a.String())
+	}
+	if err := mark(dir, id); err != nil {
+		return err
 	}
 	return st.save(dir)
 }
@@ -140,8 +158,10 @@ func (s *Swarm) Leave() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.left = true
-	if err := os.Remove(statePath(s.cfg.Dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("forget the swarm: %w", err)
+	for _, path := range []string{statePath(s.cfg.Dir), markPath(s.cfg.Dir)} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("forget the swarm: %w", err)
+		}
 	}
-	return nil
+	return syncDir(s.cfg.Dir)
 }

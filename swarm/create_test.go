@@ -161,3 +161,127 @@ func TestJoinAgainAfterTheInvite(t *testing.T) {
 		}
 	})
 }
+
+// A private directory that loses its state is not open: it says what is missing,
+// and goes on in the same swarm only.
+func TestLostState(t *testing.T) {
+	t.Parallel()
+	a, b, dir := t.TempDir(), t.TempDir(), t.TempDir()
+	founder, guest := testnet.Key(t, 0), testnet.Key(t, 1)
+	var invites []string
+	for _, d := range []string{a, b} {
+		if _, err := Create(d, "studio", "", founder); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Open(Config{Dir: d, Key: founder})
+		if err != nil {
+			t.Fatal(err)
+		}
+		invites = append(invites, newInvite(t, s, membership.Member, time.Hour, 1))
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := Join(dir, invites[0], guest); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(statePath(dir)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(Config{Dir: dir, Key: guest})
+	if !errors.Is(err, ErrLost) || errors.Is(err, ErrNotPrivate) || !Exists(dir) {
+		t.Errorf("without its state: %v", err)
+	}
+	if _, err := Create(dir, "mine", "", guest); err == nil {
+		t.Error("a new swarm takes over what the lost one shared")
+	}
+	if err := Join(dir, invites[1], guest); !errors.Is(err, ErrLost) {
+		t.Errorf("another swarm: %v", err)
+	}
+	if err := Join(dir, invites[0], guest); err != nil {
+		t.Errorf("the same swarm: %v", err)
+	}
+	s, err := Open(Config{Dir: dir, Key: guest})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Leave(), s.Close()); err != nil || Exists(dir) {
+		t.Errorf("leave: %v", err)
+	}
+}
+
+// What was made before is not lost by joining again, and no ended invite to one
+// swarm passes for a join in another.
+func TestJoinAgainKeeps(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		dirs, texts := []string{t.TempDir(), t.TempDir()}, []string{}
+		key := testnet.Key(t, 0)
+		for _, d := range dirs {
+			if _, err := Create(d, "studio", "", key); err != nil {
+				t.Fatal(err)
+			}
+			s, err := Open(Config{Dir: d, Key: key})
+			if err != nil {
+				t.Fatal(err)
+			}
+			texts = append(texts, newInvite(t, s, membership.Member, time.Hour, 1))
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(2 * time.Hour)
+		if err := Join(dirs[0], texts[1], key); err == nil {
+			t.Error("an ended invite to another swarm")
+		}
+		time.Sleep(membership.Founder)
+		s, err := Open(Config{Dir: dirs[0], Key: testnet.Key(t, 0)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		i, err := s.authority()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var seed [membership.SeedSize]byte
+		seed[0] = 1
+		chain, err := i.Invite(time.Now(), seed, membership.Member, time.Hour, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := Join(dirs[0], membership.Token{Name: "studio", Chain: chain, Seed: seed}.String(), key); err != nil {
+			t.Fatal(err)
+		}
+		st, err := load(dirs[0])
+		if err != nil || st.Authority == "" || len(st.Invites) != 1 {
+			t.Errorf("after joining again: %+v, %v", st, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A key that is left from an earlier swarm does not silently make it go on
+// without its revocations.
+func TestCreateBesideAKey(t *testing.T) {
+	t.Parallel()
+	dir, key := t.TempDir(), testnet.Key(t, 0)
+	path, err := Create(dir, "studio", "", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(Config{Dir: dir, Key: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Leave(), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Create(dir, "studio", "", key); err == nil {
+		t.Error("the key is used again")
+	}
+	if _, err := Create(dir, "studio", path, key); err != nil {
+		t.Errorf("by its name: %v", err)
+	}
+}

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -16,6 +18,10 @@ import (
 var (
 	ErrNotPrivate = errors.New("not in a private swarm")
 	ErrUsedUp     = errors.New("the invite is used up")
+
+	// ErrLost is a private directory without its state: what it shares must not
+	// become open by that.
+	ErrLost = errors.New("its state is lost")
 )
 
 // Limits of what is remembered.
@@ -63,18 +69,55 @@ type memberState struct {
 
 func statePath(dir string) string { return filepath.Join(dir, "swarm.json") }
 
-// Exists reports whether dir belongs to a private swarm.
+// markPath is a file that says with the swarm's ID that a directory is private,
+// from before it has a state until it leaves.
+func markPath(dir string) string { return filepath.Join(dir, "private") }
+
+// Exists reports whether dir belongs to a private swarm, also if its state is lost.
 func Exists(dir string) bool {
 	_, err := os.Lstat(statePath(dir))
-	return err == nil
+	_, err2 := os.Lstat(markPath(dir))
+	return err == nil || err2 == nil
 }
 
-// load reads the state of dir; ErrNotPrivate without one.
+// marked is the swarm that dir is marked with, "" for none.
+func marked(dir string) (string, error) {
+	b, err := os.ReadFile(markPath(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read which swarm the directory is in: %w", err)
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+// mark makes dir private; it comes before the first save.
+func mark(dir string, id peer.ID) error {
+	if err := writeFile(markPath(dir), []byte(id.String()+"\n")); err != nil {
+		return fmt.Errorf("mark the directory as private: %w", err)
+	}
+	return nil
+}
+
+// absent is the error of a directory without a state.
+func absent(dir string) error {
+	switch id, err := marked(dir); {
+	case err != nil:
+		return err
+	case id != "":
+		return fmt.Errorf("%w: %s is in the private swarm %s, but %s is missing; restore that file, or join the same swarm again by an invite. "+
+			"Only removing %s makes open what is shared here", ErrLost, dir, id, statePath(dir), markPath(dir))
+	}
+	return fmt.Errorf("%w: there is no %s", ErrNotPrivate, statePath(dir))
+}
+
+// load reads the state of dir; ErrNotPrivate without one, ErrLost if there was one.
 func load(dir string) (*state, error) {
 	path := statePath(dir)
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: there is no %s", ErrNotPrivate, path)
+		return nil, absent(dir)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the swarm's state: %w", err)
@@ -125,7 +168,23 @@ func writeFile(path string, b []byte) error {
 	if err = errors.Join(err, f.Chmod(0o600), f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir makes names in dir outlast a crash. Windows does that by itself, and
+// opens no directory for it.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // met remembers a member, and forgets the one longest unseen when there are too many.

@@ -86,13 +86,20 @@ type refusal struct {
 	at  time.Time
 }
 
-// Open reads the swarm of a directory; ErrNotPrivate without one. A membership
+// Open reads the swarm of a directory; ErrNotPrivate without one, ErrLost
+// when the directory is private and has none. A membership
 // that has ended is no error: Status tells. The caller closes the Swarm, after
 // the host.
 func Open(cfg Config) (*Swarm, error) {
 	st, err := load(cfg.Dir)
 	if err != nil {
 		return nil, err
+	}
+	if id, err := marked(cfg.Dir); err == nil && id == "" { // made before there were marks
+		err = mark(cfg.Dir, st.ID)
+		if err != nil {
+			return nil, err
+		}
 	}
 	s := &Swarm{cfg: cfg, log: cfg.Log, id: st.ID, name: st.Name, st: st, peers: map[peer.ID]*contact{}}
 	if s.log == nil {

@@ -10,6 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
@@ -33,6 +34,15 @@ type Token struct {
 	Addrs []ma.Multiaddr // each with /p2p/ID, of members to join through
 	Chain Chain          // ends with the Invite
 	Seed  [SeedSize]byte // of the invite's key
+}
+
+// Swarm is the swarm that the invite is for, whether it counts or not.
+func (t Token) Swarm() (peer.ID, error) {
+	if len(t.Chain) == 0 {
+		return "", ErrNone
+	}
+	id, _, err := signerOf(t.Chain[0])
+	return id, err
 }
 
 // CheckName says whether a swarm may be called so: 1 to MaxName bytes of
