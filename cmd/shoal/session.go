@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -52,8 +53,37 @@ func (sh *shell) directory(flag string) (string, error) {
 	return absolute(dir)
 }
 
-// load reads the settings of a command.
+// load reads the settings of a command. A swarm that is named must be there: a
+// mistyped name would share openly.
 func (sh *shell) load(c *cli.Context) (node.Config, []node.Setting, error) {
+	cfg, settings, err := sh.settings(c)
+	if err != nil || cfg.Create != "" || cfg.Join != "" || node.Private(cfg.Dir) {
+		return cfg, settings, err
+	}
+	if name := sh.namedSwarm(c.String("swarm"), c.IsSet("swarm")); name != "" {
+		err = &usageError{fmt.Errorf("there is no private swarm %s here; %s. Make it by 'shoal --swarm %[1]s swarm create NAME', or join it by 'shoal --swarm %[1]s swarm join INVITE'",
+			printable(name), known(filepath.Dir(cfg.Dir)))}
+	}
+	return cfg, settings, err
+}
+
+// known names the private swarms below dir.
+func known(dir string) string {
+	entries, _ := os.ReadDir(dir) // without it there are none
+	var names []string
+	for _, e := range entries {
+		if node.Private(filepath.Join(dir, e.Name())) {
+			names = append(names, printable(e.Name()))
+		}
+	}
+	if len(names) == 0 {
+		return "there is none"
+	}
+	return "there are " + strings.Join(names, ", ")
+}
+
+// settings is load for those who may name a swarm that is not there yet.
+func (sh *shell) settings(c *cli.Context) (node.Config, []node.Setting, error) {
 	dir, err := sh.directory(c.String("dir"))
 	if err == nil {
 		dir, err = sh.ofSwarm(dir, c.String("swarm"), c.IsSet("swarm"))
@@ -83,13 +113,20 @@ func (sh *shell) load(c *cli.Context) (node.Config, []node.Setting, error) {
 // ofSwarm is the directory of the private swarm that --swarm, if set, or
 // SHOAL_SWARM names, or dir without.
 func (sh *shell) ofSwarm(dir, flag string, set bool) (string, error) {
-	name := flag
-	if !set {
-		if name, _ = sh.env("SHOAL_SWARM"); name == "" {
-			return dir, nil
-		}
+	name := sh.namedSwarm(flag, set)
+	if !set && name == "" {
+		return dir, nil
 	}
 	return node.SwarmDir(dir, name)
+}
+
+// namedSwarm is the name in --swarm, if set, or SHOAL_SWARM, "" for none.
+func (sh *shell) namedSwarm(flag string, set bool) string {
+	if set {
+		return flag
+	}
+	name, _ := sh.env("SHOAL_SWARM")
+	return name
 }
 
 // newLog writes the node's log as words.
@@ -138,6 +175,9 @@ func (sh *shell) openConfig(c *cli.Context, cfg node.Config, want need) (*sessio
 	for {
 		client, err := node.Dial(cfg.Dir)
 		if err == nil {
+			if (cfg.Create != "" || cfg.Join != "") && !node.Private(cfg.Dir) {
+				return nil, errors.Join(fmt.Errorf("a node runs in %s and shares openly: stop it first, or give the private swarm its own directory by --swarm NAME", cfg.Dir), client.Close())
+			}
 			sh.noteIgnored(c)
 			return &session{API: client, cfg: cfg, running: true, close: client.Close}, nil
 		}

@@ -78,7 +78,7 @@ func runSwarm(c *cli.Context, sh *shell) error {
 
 // swarmCreate makes a swarm with the node of the directory as its first member.
 func swarmCreate(c *cli.Context, sh *shell, args []string) (err error) {
-	cfg, _, err := sh.load(c)
+	cfg, _, err := sh.settings(c)
 	if err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func parseDays(s string) (time.Duration, error) {
 }
 
 func swarmJoin(c *cli.Context, sh *shell, args []string) (err error) {
-	cfg, _, err := sh.load(c)
+	cfg, _, err := sh.settings(c)
 	if err != nil {
 		return err
 	}
