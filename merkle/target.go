@@ -26,7 +26,7 @@ type Target struct {
 }
 
 // ParseTarget reads CID, CID/path, /ipfs/CID/path, ipfs://CID/path or
-// shoal:CID/path?name=NAME&peer=MULTIADDR&origin=URL, peer and origin any number
+// shoal:CID/path?peer=MULTIADDR&origin=URL&name=NAME, peer and origin any number
 // of times up to MaxPeers and MaxOrigins. A name that is not fit for a file is
 // left out, as a link may come from anyone. In the two with a scheme path and values are
 // percent-encoded, in the others the path is taken as it stands. Empty elements
@@ -136,10 +136,6 @@ func (t Target) String() string {
 		b = appendEscaped(append(b, '/'), t.Path)
 	}
 	sep := byte('?')
-	if name := FileName(t.Name); name != "" {
-		b = appendEscaped(append(append(b, sep), "name="...), name)
-		sep = '&'
-	}
 	for _, p := range t.Peers {
 		b = appendEscaped(append(append(b, sep), "peer="...), p)
 		sep = '&'
@@ -147,6 +143,9 @@ func (t Target) String() string {
 	for _, o := range t.Origins {
 		b = appendEscaped(append(append(b, sep), "origin="...), o)
 		sep = '&'
+	}
+	if name := FileName(t.Name); name != "" {
+		b = appendEscaped(append(append(b, sep), "name="...), name)
 	}
 	return string(b)
 }

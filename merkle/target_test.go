@@ -35,7 +35,7 @@ func TestParseTarget(t *testing.T) {
 		{"ipfs://" + dirText, Target{Root: root}, "shoal:" + dirText},
 		{"IPFS://" + dirText + "/gr%C3%BC%C3%9Fe#top", Target{Root: root, Path: "grüße"}, "shoal:" + dirText + "/gr%C3%BC%C3%9Fe"},
 		{"shoal:" + dirText + "?name=big%20f%C3%BCr.iso", Target{Root: root, Name: "big für.iso"}, "shoal:" + dirText + "?name=big%20f%C3%BCr.iso"},
-		{"shoal:" + dirText + "?peer=" + peerText + "&name=a", Target{Root: root, Peers: []string{peerText}, Name: "a"}, "shoal:" + dirText + "?name=a&peer=" + peerText},
+		{"shoal:" + dirText + "?name=a&peer=" + peerText, Target{Root: root, Peers: []string{peerText}, Name: "a"}, "shoal:" + dirText + "?peer=" + peerText + "&name=a"},
 		{"shoal:" + dirText + "?name=../a", Target{Root: root}, "shoal:" + dirText},
 		{"shoal:" + dirText + "?name=.profile", Target{Root: root}, "shoal:" + dirText},
 		{"shoal:" + dirText + "?name=-rf", Target{Root: root}, "shoal:" + dirText},
