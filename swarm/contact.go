@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/event"
@@ -17,6 +18,10 @@ import (
 // come with a second connection or with a hole punch, before the dialler of the
 // first has been heard.
 const maxWaiting = 8
+
+// maxAnswering is how many admission streams of one peer that is not admitted are
+// answered at a time: the handshakes of two connections that race, and a list.
+const maxAnswering = 3
 
 // contact is a connected peer. Its fields are guarded by Swarm.mu.
 type contact struct {
@@ -200,13 +205,17 @@ func (s *Swarm) admitsStream(p peer.ID) bool {
 	}
 }
 
-// admit notes that p's membership counts; its streams are let in from now on.
-func (s *Swarm) admit(p peer.ID, m membership.Membership, h hello) {
+// admit notes that p's membership counts; its streams are let in from now on. A
+// list may have come since it was judged: ErrRevoked then.
+func (s *Swarm) admit(p peer.ID, m membership.Membership, h hello) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.fallen(p, m) {
+		return membership.ErrRevoked
+	}
 	c := s.peers[p]
 	if c == nil { // disconnected meanwhile
-		return
+		return nil
 	}
 	c.m, c.in, c.sequence, c.digest = m, true, h.sequence, h.digest
 	var by peer.ID
@@ -220,6 +229,13 @@ func (s *Swarm) admit(p peer.ID, m membership.Membership, h hello) {
 		s.gate.accepts.member(conn.RemoteMultiaddr())
 	}
 	c.wake()
+	return nil
+}
+
+// fallen reports whether p or anybody that its membership stands on is revoked.
+// mu is held.
+func (s *Swarm) fallen(p peer.ID, m membership.Membership) bool {
+	return s.reg.Has(p) || s.reg.Has(m.Invite) || slices.ContainsFunc(m.By, s.reg.Has)
 }
 
 // accepted notes that p admits us, and lets the DHT look at it again.
@@ -248,9 +264,12 @@ func (s *Swarm) tellAgain(p peer.ID) {
 	c.reseen = true
 	ev := *c.seen
 	s.mu.Unlock()
-	if err := s.reseen.Emit(ev); err != nil {
-		s.log.Debug("nobody looks again", "peer", p, "err", err)
-	}
+	// Not here: watch would wait for itself when its own queue is full.
+	s.spawn(func() {
+		if err := s.reseen.Emit(ev); err != nil {
+			s.log.Debug("nobody looks again", "peer", p, "err", err)
+		}
+	})
 }
 
 // tried remembers why a peer was not admitted this time. It forbids nothing.

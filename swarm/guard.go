@@ -81,14 +81,50 @@ type inbound struct {
 	s *Swarm
 }
 
-var errStranger = errors.New("not a member")
+var (
+	errStranger = errors.New("not a member")
+	errTooMany  = errors.New("too many admission streams at a time")
+)
 
 // SetProtocol implements network.Stream. With an error the host resets the stream.
 func (st *inbound) SetProtocol(id protocol.ID) error {
-	if !st.s.open(id) && !st.s.admitsStream(st.Conn().RemotePeer()) {
+	p := st.Conn().RemotePeer()
+	if id == st.s.protocol() {
+		if !st.s.enter(p) {
+			return errTooMany
+		}
+		err := st.Stream.SetProtocol(id)
+		if err != nil {
+			st.s.exit(p)
+		}
+		return err
+	}
+	if !st.s.open(id) && !st.s.admitsStream(p) {
 		return errStranger
 	}
 	return st.Stream.SetProtocol(id)
+}
+
+// enter counts an admission stream that p opened, until exit: one that is not
+// admitted has few at a time.
+func (s *Swarm) enter(p peer.ID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.peers[p]
+	if s.answering[p] >= maxAnswering && (c == nil || !c.in) {
+		return false
+	}
+	s.answering[p]++
+	return true
+}
+
+// exit takes back an enter.
+func (s *Swarm) exit(p peer.ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.answering[p]--; s.answering[p] <= 0 {
+		delete(s.answering, p)
+	}
 }
 
 // open reports whether a protocol is for strangers too.

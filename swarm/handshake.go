@@ -31,13 +31,16 @@ func (s *Swarm) begin(ctx context.Context, p peer.ID) error {
 
 // answer takes an admission stream: a handshake, or a list that a member pushes.
 func (s *Swarm) answer(st network.Stream) {
+	p := st.Conn().RemotePeer()
 	if !s.spawn(func() {
+		defer s.exit(p)
 		ctx, cancel := context.WithTimeout(s.ctx, admitTimeout)
 		defer cancel()
 		if err := s.talk(ctx, st, false); err != nil {
-			s.log.Debug("not admitted", "peer", st.Conn().RemotePeer(), "err", err)
+			s.log.Debug("not admitted", "peer", p, "err", err)
 		}
 	}) {
+		s.exit(p)
 		_ = st.Reset()
 	}
 }
@@ -51,8 +54,12 @@ func (s *Swarm) talk(ctx context.Context, st network.Stream, first bool) error {
 	if err := st.SetDeadline(at); err != nil {
 		return err
 	}
+	if err := st.Scope().ReserveMemory(maxFrame+maxHello, network.ReservationPriorityHigh); err != nil {
+		_ = st.Reset()
+		return err
+	}
 	v := &visit{s: s, p: p, st: st, r: bufio.NewReaderSize(st, 1<<10), first: first}
-	err := v.run()
+	err := v.run(ctx)
 	switch refused := (*refusedError)(nil); {
 	case err == nil:
 		_ = st.Close() // all is said and heard
@@ -99,7 +106,7 @@ type visit struct {
 // follows, then each says whether it admits the other. Who shows no membership
 // is refused before that: it is shown nothing by whom it dialled, gets no list,
 // and is not listened to.
-func (v *visit) run() error {
+func (v *visit) run(ctx context.Context) error {
 	if v.first {
 		if err := v.greet(); err != nil {
 			return err
@@ -114,7 +121,7 @@ func (v *visit) run() error {
 	case err != nil:
 		return err
 	case k == kindList:
-		return v.pushed(body)
+		return v.pushed(ctx, body)
 	case k == kindRefuse:
 		return refusedBy(body)
 	}
@@ -208,7 +215,9 @@ func (v *visit) verdict(chain membership.Chain, has hello) error {
 	if err != nil {
 		return v.refuse(err)
 	}
-	v.s.admit(v.p, m, has)
+	if err := v.s.admit(v.p, m, has); err != nil {
+		return v.refuse(err)
+	}
 	var body []byte
 	if issued != nil {
 		body = membership.AppendChain(nil, issued)
@@ -253,10 +262,11 @@ func (v *visit) heard() error {
 	return nil
 }
 
-// pushed takes a list that a member sends unasked.
-func (v *visit) pushed(b []byte) error {
-	if v.first || !v.s.Admitted(v.p) {
-		return fmt.Errorf("%w: a list instead of a hello", errProtocol)
+// pushed takes a list that a member sends unasked. It may overtake the last word
+// of the handshake, which is on another stream.
+func (v *visit) pushed(ctx context.Context, b []byte) error {
+	if err := v.s.await(ctx, v.p); err != nil {
+		return fmt.Errorf("%w: a list instead of a hello: %w", errProtocol, err)
 	}
 	ignored, err := v.s.heed(b, v.p)
 	if ignored {

@@ -132,6 +132,7 @@ func (s *Swarm) look(now time.Time) {
 	for _, p := range gone {
 		s.drop(p, &refusedError{err: membership.ErrExpired})
 	}
+	s.spread() // what could not be delivered
 	for _, p := range ask {
 		s.spawn(func() { s.again(p) })
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/event"
@@ -105,11 +106,7 @@ func (s *Swarm) enforce(now time.Time) {
 	s.mu.Lock()
 	var out []peer.ID
 	for p, c := range s.peers {
-		bad := s.reg.Has(p) || s.reg.Has(c.m.Invite)
-		for _, by := range c.m.By {
-			bad = bad || s.reg.Has(by)
-		}
-		if bad {
+		if s.fallen(p, c.m) {
 			out = append(out, p)
 		}
 	}
@@ -196,6 +193,14 @@ func (s *Swarm) send(p peer.ID, list []byte) error {
 	}
 	defer context.AfterFunc(ctx, func() { _ = st.Reset() })()
 	if _, err := st.Write(appendMessage(nil, kindList, list)); err != nil {
+		_ = st.Reset()
+		return err
+	}
+	// Written is not delivered: the peer ends the stream when it has taken the list.
+	if err := st.CloseWrite(); err != nil {
+		return err
+	}
+	if _, err := io.Copy(io.Discard, io.LimitReader(st, 1)); err != nil {
 		_ = st.Reset()
 		return err
 	}

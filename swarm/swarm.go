@@ -74,6 +74,9 @@ type Swarm struct {
 	chain membership.Chain
 	me    membership.Membership // zero when the own membership does not count
 	peers map[peer.ID]*contact
+
+	answering map[peer.ID]int // admission streams that they opened
+
 	dirty bool // st has changed since it was saved
 	left  bool // it is not to be saved any more
 
@@ -101,7 +104,7 @@ func Open(cfg Config) (*Swarm, error) {
 			return nil, err
 		}
 	}
-	s := &Swarm{cfg: cfg, log: cfg.Log, id: st.ID, name: st.Name, st: st, peers: map[peer.ID]*contact{}}
+	s := &Swarm{cfg: cfg, log: cfg.Log, id: st.ID, name: st.Name, st: st, peers: map[peer.ID]*contact{}, answering: map[peer.ID]int{}}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

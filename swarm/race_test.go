@@ -1,0 +1,160 @@
+package swarm
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/event"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/shoal-p2p/shoal/internal/testnet"
+	"github.com/shoal-p2p/shoal/swarm/membership"
+)
+
+// A list that comes between judging and admitting counts.
+func TestRevokedWhileJudged(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlace(t, options{members: 2})
+		a, b := p.members[0], p.members[1]
+		meet(t, b, a)
+		m, _, err := a.s.judge(b.raw.ID(), b.s.chain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.s.Revoke(b.raw.ID()); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.s.admit(b.raw.ID(), m, hello{}); !errors.Is(err, membership.ErrRevoked) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// A list on its own stream may overtake the welcome.
+func TestListBeforeWelcome(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlace(t, options{members: 3})
+		a, b, out := p.members[0], p.members[1], p.members[2]
+		meet(t, b, a)
+		set := func(welcomed bool) {
+			b.s.mu.Lock()
+			defer b.s.mu.Unlock()
+			c := b.s.peers[a.raw.ID()]
+			c.welcomed = welcomed
+			c.wake()
+		}
+		set(false)
+		if err := a.s.Revoke(out.raw.ID()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		set(true)
+		time.Sleep(time.Second)
+		if b.raw.Network().Connectedness(a.raw.ID()) != network.Connected || !b.s.isRevoked(out.raw.ID()) {
+			t.Error("the list cost the connection, or was dropped")
+		}
+	})
+}
+
+// A list that a member could not take is sent again.
+func TestListNotTaken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlace(t, options{members: 3})
+		a, b, out := p.members[0], p.members[1], p.members[2]
+		meet(t, b, a)
+		b.raw.SetStreamHandler(b.s.protocol(), func(st network.Stream) {
+			b.s.exit(a.raw.ID())
+			_ = st.Reset()
+		})
+		if err := a.s.Revoke(out.raw.ID()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if b.s.isRevoked(out.raw.ID()) {
+			t.Fatal("it was taken")
+		}
+		b.raw.SetStreamHandler(b.s.protocol(), b.s.answer)
+		time.Sleep(2 * tick)
+		if !b.s.isRevoked(out.raw.ID()) {
+			t.Error("it was sent once")
+		}
+	})
+}
+
+// A stranger has few admission streams at a time.
+func TestAdmissionStreams(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlace(t, options{strangers: 1, members: 1})
+		mallory, m := p.strangers[0], p.members[0]
+		if err := mallory.raw.Connect(t.Context(), testnet.Info(m.raw)); err != nil {
+			t.Fatal(err)
+		}
+		for range 20 {
+			st, err := mallory.NewStream(t.Context(), m.raw.ID(), m.s.protocol())
+			if err != nil {
+				continue
+			}
+			_, _ = st.Write(helloOf(nil)[:1])
+		}
+		time.Sleep(time.Second)
+		m.s.mu.Lock()
+		n := m.s.answering[mallory.raw.ID()]
+		m.s.mu.Unlock()
+		if n != maxAnswering {
+			t.Errorf("%d of 20 streams are answered", n)
+		}
+		gone(t, m.raw, mallory.raw, admitTimeout)
+		time.Sleep(time.Second)
+		m.s.mu.Lock()
+		defer m.s.mu.Unlock()
+		if len(m.s.answering) != 0 {
+			t.Errorf("counted after their end: %v", m.s.answering)
+		}
+	})
+}
+
+// Many members identified at once do not stop the event bus.
+func TestManyIdentified(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlace(t, options{members: 1})
+		m := p.members[0]
+		em, err := m.raw.EventBus().Emitter(new(event.EvtPeerIdentificationCompleted))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer em.Close()
+		const n = 2000
+		id := func(i int) peer.ID { return peer.ID([]byte{0, 2, byte(i), byte(i >> 8)}) }
+		m.s.mu.Lock()
+		for i := range n {
+			c := m.s.contact(id(i))
+			c.in, c.welcomed = true, true
+		}
+		m.s.mu.Unlock()
+		done := make(chan error)
+		go func() {
+			for i := range n {
+				if err := em.Emit(event.EvtPeerIdentificationCompleted{Peer: id(i)}); err != nil {
+					done <- err
+					return
+				}
+			}
+			done <- nil
+		}()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(time.Minute):
+			t.Error("the bus stands still")
+		}
+	})
+}
