@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -155,13 +156,23 @@ func readSmall(file string) (string, error) {
 // contentName is the last name in the path of a target, else the one in its
 // link, else what is given.
 func contentName(target merkle.Target, without string) string {
-	switch {
-	case target.Path != "":
-		return path.Base(target.Path)
-	case target.Name != "" && filepath.IsLocal(target.Name): // a name of a device is not
-		return target.Name
+	name := target.Name
+	if target.Path != "" {
+		name = path.Base(target.Path)
+	}
+	if isName(name, runtime.GOOS == "windows") {
+		return name
 	}
 	return without
+}
+
+// isName tells whether a stranger's name stays in the directory that it is put
+// in: on Windows a name may hold separators of its own, a drive, or a stream.
+func isName(name string, windows bool) bool {
+	if name == "." || strings.ContainsAny(name, "/\x00") || windows && strings.ContainsAny(name, `\:`) {
+		return false
+	}
+	return filepath.IsLocal(name) // not "" and no device
 }
 
 // outputPath is where get puts target: out as typed, else the content's name,
