@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -275,7 +276,9 @@ func (w *diskWriter) fill(ctx context.Context, using []string) error {
 	if err := w.use(ctx, using); err != nil {
 		return err
 	}
-	w.start = append([]bool(nil), w.written...)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.start = slices.Clone(w.written) // who reads may take one back meanwhile
 	return nil
 }
 

@@ -231,6 +231,34 @@ func TestOtherPlace(t *testing.T) {
 	}
 }
 
+// TestManyPlaces: a root counts its own place of a leaf however many others
+// have it.
+func TestManyPlaces(t *testing.T) {
+	t.Parallel()
+	d := openDisk(t, t.TempDir())
+	var last Root
+	for i := range maxTries + 2 {
+		dir := filepath.Join(t.TempDir(), "dir")
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, "shared"), noise(7, 1000))
+		write(t, filepath.Join(dir, "own"), noise(1000+i, 1000))
+		last = mustAdd(t, d, dir, AddOptions{})
+	}
+	if err := os.Remove(filepath.Join(last.Path, "shared")); err != nil {
+		t.Fatal(err)
+	}
+	for bad, err := range d.Verify(t.Context(), last.CID) {
+		if err != nil || !errors.Is(bad.Err, ErrChanged) {
+			t.Errorf("%+v, %v", bad, err)
+		}
+	}
+	if r, err := d.Root(last.CID); err != nil || r.Have != 1 || r.State != Damaged {
+		t.Errorf("got %+v, %v", r, err)
+	}
+}
+
 // TestPassingError: an error that may pass withdraws nothing.
 func TestPassingError(t *testing.T) {
 	t.Parallel()

@@ -286,25 +286,19 @@ func (t tx) leaf(key merkle.Key) ([]located, error) {
 }
 
 // holds tells whether a root has key in a file of one of its own places.
-func (t tx) holds(root []byte, key merkle.Key) (bool, error) {
-	ls, err := t.leaf(key)
-	if err != nil {
-		return false, err
-	}
-	for _, l := range ls {
-		f, err := t.file(l.file)
+func (t tx) holds(r rootRec, key merkle.Key) (bool, error) {
+	c := t.in(leavesBucket).Cursor()
+	for _, n := range r.Places {
+		p, err := t.place(n)
 		if err != nil {
 			return false, err
 		}
-		p, err := t.place(f.Place)
-		if err != nil {
-			return false, err
-		}
-		if bytes.Equal(p.Root, root) {
+		k, _ := c.Seek(leafKey(key, p.First))
+		if len(k) == len(key)+8 && bytes.HasPrefix(k, key[:]) && binary.BigEndian.Uint64(k[len(key):])-p.First < p.Count {
 			return true, nil
 		}
 	}
-	return len(ls) == maxTries, nil
+	return false, nil
 }
 
 // putTree stores the interior blocks of a root. A block that several roots

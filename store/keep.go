@@ -225,7 +225,7 @@ func (d *Disk) forgetPlaceIf(c cid.Cid, n uint64, keepRoot bool, may func(tx, pl
 			return t.dropRoot(key)
 		}
 		for _, k := range lost {
-			held, err := t.holds(key, k)
+			held, err := t.holds(r, k)
 			if err != nil {
 				return err
 			}

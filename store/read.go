@@ -192,11 +192,11 @@ func (d *Disk) withdraw(at located) error {
 
 // lose counts a piece less for a root that has no other place of it.
 func (t tx) lose(root []byte, key merkle.Key) error {
-	if held, err := t.holds(root, key); held || err != nil {
-		return err
-	}
 	r, err := t.root(root)
 	if err != nil {
+		return err
+	}
+	if held, err := t.holds(r, key); held || err != nil {
 		return err
 	}
 	r.Have = max(0, r.Have-1)

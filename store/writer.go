@@ -205,7 +205,7 @@ func (w *diskWriter) claim(t tx, claims []located) error {
 	for _, l := range claims {
 		if !counted[l.key] {
 			counted[l.key] = true
-			held, err := t.holds(w.key, l.key)
+			held, err := t.holds(r, l.key)
 			if err != nil {
 				return err
 			}
