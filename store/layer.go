@@ -8,6 +8,8 @@ import (
 // fileLayer is what the store asks of the file system where it may fail or
 // where a crash may come between: tests put a failing one in its place.
 type fileLayer interface {
+	// open opens a file that is served.
+	open(path string) (*os.File, error)
 	readAt(f *os.File, b []byte, off int64) (int, error)
 	writeAt(f *os.File, b []byte, off int64) (int, error)
 	// sync makes the bytes of f durable.
@@ -36,6 +38,7 @@ type fileLayer interface {
 
 type osLayer struct{}
 
+func (osLayer) open(path string) (*os.File, error)                   { return openRead(path) }
 func (osLayer) readAt(f *os.File, b []byte, off int64) (int, error)  { return readFull(f, b, off) }
 func (osLayer) writeAt(f *os.File, b []byte, off int64) (int, error) { return writeSteps(f, b, off) }
 func (osLayer) sync(f *os.File) error                                { return syncData(f) }

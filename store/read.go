@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"slices"
 	"syscall"
 
@@ -130,16 +131,9 @@ func (d *Disk) openFile(file uint64) (*handle, error) {
 		d.files.release(h)
 		d.files.drop(file)
 	}
-	path, err := d.pathOf(file)
+	f, err := d.openNow(file)
 	if err != nil {
 		return nil, err
-	}
-	f, err := openRead(path)
-	if err != nil {
-		if gone(err) {
-			return nil, fmt.Errorf("%s is not there any more: %w", path, ErrChanged)
-		}
-		return nil, diskErr("open", path, err)
 	}
 	s, err := stateOf(f)
 	if err == nil && !s.regular {
@@ -147,9 +141,53 @@ func (d *Disk) openFile(file uint64) (*handle, error) {
 	}
 	if err != nil {
 		_ = f.Close() // nothing was written
-		return nil, fmt.Errorf("open %s: %w", path, err)
+		return nil, fmt.Errorf("open %s: %w", f.Name(), err)
 	}
 	return d.files.insert(file, f, s), nil
+}
+
+// openNow opens a file where it stands. A download may get its final name
+// between the look for its path and the opening: under the old one there is
+// nothing then, or the version that was replaced.
+func (d *Disk) openNow(file uint64) (*os.File, error) {
+	for {
+		path, err := d.pathOf(file)
+		if err != nil {
+			return nil, err
+		}
+		f, err := d.layer.open(path)
+		switch {
+		case !d.still(file, path):
+			if err == nil {
+				_ = f.Close() // nothing was written
+			}
+		case err == nil:
+			return f, nil
+		case gone(err):
+			return nil, fmt.Errorf("%s is not there any more: %w", path, ErrChanged)
+		default:
+			return nil, diskErr("open", path, err)
+		}
+	}
+}
+
+// still tells whether a file stands at path; false while it is being renamed,
+// so that what is open can be closed, without which Windows does not rename.
+func (d *Disk) still(file uint64, path string) bool {
+	w := d.writerOf(file)
+	if w == nil {
+		now, err := d.pathOf(file)
+		return err != nil || now == path
+	}
+	t, ok := w.out.(*target)
+	if !ok {
+		return true
+	}
+	if !t.mu.TryRLock() {
+		return false
+	}
+	defer t.mu.RUnlock()
+	return t.at(int(file-t.first)) == path
 }
 
 // gone tells whether an error of open says that another thing or nothing is
@@ -163,9 +201,6 @@ func passing(err error) bool { return !errors.Is(err, ErrChanged) && !errors.Is(
 // withdraw takes one leaf in one file out of the index, and out of the count
 // of its root if that has no other.
 func (d *Disk) withdraw(at located) error {
-	if w := d.writerOf(at.file); w != nil && w.moving.Load() {
-		return nil // it was read under a name that is another file's now
-	}
 	d.locs.dropLive([]located{at})
 	d.forgetWritten(at)
 	err := d.update(func(t tx) error {

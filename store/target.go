@@ -30,7 +30,7 @@ type target struct {
 	making sync.Mutex // held while an entry is made
 	mine   []bool     // entries made here; nil in a resumed target, which finds those of an earlier writer
 
-	mu sync.Mutex // held while partial changes, and by readers that serve what is written
+	mu sync.RWMutex // held while names and partial change, and by readers that serve what is written
 }
 
 const partialSuffix = ".shoal-partial"
@@ -268,17 +268,31 @@ func (t *target) writeInline(entry int) (bool, error) {
 	return did, nil
 }
 
-// moved notes that the target stands under its final name.
-func (t *target) moved() {
+// move runs rename, which gives the target its final name, and notes that it
+// stands there. Nobody can ask where it stands between the two.
+func (t *target) move(rename func() error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.partial, t.renamed = t.final, true
+	err := rename()
+	if err == nil {
+		t.partial, t.renamed = t.final, true
+	}
+	return err
 }
 
-// path is where an entry stands now. Peers may be served while Finish renames.
+// moved notes that the target stands under its final name.
+func (t *target) moved() { _ = t.move(func() error { return nil }) }
+
+// path is where an entry stands now. Peers may be served while Finish renames:
+// who opens it asks again afterwards.
 func (t *target) path(entry int) string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.at(entry)
+}
+
+// at is path with mu held.
+func (t *target) at(entry int) string {
 	return filepath.Join(t.partial, filepath.FromSlash(t.table.Entries[entry].Path))
 }
 

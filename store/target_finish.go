@@ -130,13 +130,12 @@ func (t *target) finish() error {
 		return err
 	}
 	if !t.renamed {
-		if err := t.rename(); err != nil {
+		if err := t.move(t.rename); err != nil {
 			if errors.Is(err, fs.ErrExist) {
 				return fmt.Errorf("%s: %w: it came while the download ran, which is kept as %s", t.final, ErrExists, t.partial)
 			}
 			return diskErr("rename to", t.final, err)
 		}
-		t.moved()
 	}
 	return t.syncParent()
 }

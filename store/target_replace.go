@@ -52,13 +52,20 @@ func (w *diskWriter) replace(ctx context.Context, t *target) error {
 	if err := w.d.putPlan(w.place, p); err != nil {
 		return err
 	}
-	w.moving.Store(true) // a reader may look for a piece under the name that it has no more
-	defer w.moving.Store(false)
-	old, err := t.exchange(p)
-	if err != nil {
+	if err := w.noPins(t.final, w.update.survey.versions[1:]); err != nil { // one came since the survey
 		return errors.Join(err, w.d.dropPlan(w.place))
 	}
-	t.moved()
+	var old string
+	err = t.move(func() (err error) {
+		old, err = t.exchange(p)
+		return err
+	})
+	if err != nil && stands(t.final, p.Dev, p.Ino) {
+		return errors.Join(err, w.d.dropPlan(w.place))
+	}
+	if err != nil {
+		return err // Open ends it
+	}
 	w.update.did, w.update.changes.Left = true, old // until it is deleted
 	return t.syncParent()
 }
@@ -174,7 +181,7 @@ func (s *survey) eraseFile(old string) bool {
 
 // forgetOthers forgets what stood where next, a place that the caller has
 // entered, stands now. It returns the roots that had no other place. One that is
-// being fetched is left: what it has there no longer verifies, and is withdrawn
+// being fetched, or was pinned after the exchange, is left: what it has there no longer verifies, and is withdrawn
 // when it is read.
 func (d *Disk) forgetOthers(next placeRec, n uint64) (gone []cid.Cid, err error) {
 	vs, err := d.versionsOf(next.Target)
@@ -189,9 +196,17 @@ func (d *Disk) forgetOthers(next placeRec, n uint64) (gone []cid.Cid, err error)
 		if !own && d.enter(v.rec.Root) != nil {
 			continue
 		}
-		last, err := d.forgetPlace(v.table.Root, v.place, false)
+		last, err := d.forgetPlaceIf(v.table.Root, v.place, false, func(t tx, _ placeRec) error {
+			if !own && t.pinned(v.rec.Root) {
+				return ErrPinned
+			}
+			return nil
+		})
 		if !own {
 			d.leave(v.rec.Root)
+		}
+		if errors.Is(err, ErrPinned) {
+			continue
 		}
 		if err != nil {
 			return gone, err

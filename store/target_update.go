@@ -98,16 +98,25 @@ func (w *diskWriter) surveyAt(ctx context.Context, u *update, path, base string)
 	if err != nil {
 		return err
 	}
-	for _, v := range known {
-		if string(v.rec.Root) != string(w.key) && w.d.isPinned(v.rec.Root) {
-			return fmt.Errorf("update %s: %w: unpin %v, or fetch to another path", path, ErrPinned, v.table.Root)
-		}
+	if err := w.noPins(path, known); err != nil {
+		return err
 	}
 	u.survey.versions = append([]version{{table: w.table, d: w.d}}, known...)
 	if err := u.survey.look(ctx, base, w.d.cfg.Hashers); err != nil {
 		return err
 	}
 	return u.survey.refusal(base)
+}
+
+// noPins returns ErrPinned if one of the versions at path is of another root
+// that is to be kept.
+func (w *diskWriter) noPins(path string, known []version) error {
+	for _, v := range known {
+		if string(v.rec.Root) != string(w.key) && w.d.isPinned(v.rec.Root) {
+			return fmt.Errorf("update %s: %w: unpin %v, or fetch to another path", path, ErrPinned, v.table.Root)
+		}
+	}
+	return nil
 }
 
 // versionsOf is versionsAt of a path and of what it resolves to, which is how

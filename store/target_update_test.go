@@ -436,28 +436,3 @@ func TestUpdateKeepsPermission(t *testing.T) {
 		}
 	}
 }
-
-// TestUpdateWhileServed: who reads while names are exchanged may find another
-// version under a name; nothing of the new one is withdrawn for that.
-func TestUpdateWhileServed(t *testing.T) {
-	t.Parallel()
-	if err := swapNames(t.TempDir(), t.TempDir()); err != nil {
-		t.Skip("no file system that exchanges names: ", err)
-	}
-	one, two := twoVersions(t, false)
-	c1, c2 := load(t, one), load(t, two)
-	d := openDisk(t, t.TempDir())
-	out := filepath.Join(t.TempDir(), "out")
-	place(t, d, one, out, c1, true)
-	d.layer = lateLayer{then: func(string) {
-		d.files.dropRange(0, 1<<40) // else open files are read, which are the right ones
-		d.locs.purge()
-		for _, p := range c2.table.Pieces {
-			_, _ = d.ReadPiece(t.Context(), p.Key, nil)
-		}
-	}}
-	if _, err := finish(t, mustCreate(t, d, c2, CreateOptions{Path: out, Update: true}), c2); err != nil {
-		t.Fatal(err)
-	}
-	checkUpdated(t, d, out, two, c2)
-}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/shoal-p2p/shoal/merkle"
@@ -48,9 +47,6 @@ type diskWriter struct {
 	resumed bool
 	borrow  bool    // see CreateOptions
 	update  *update // nil if nothing is replaced
-
-	// moving: names are being exchanged, so what is read may be another version's
-	moving atomic.Bool
 
 	// turn is held by Sync, Finish and Close.
 	turn     sync.Mutex
