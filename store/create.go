@@ -115,8 +115,12 @@ func (w *diskWriter) open(tree []merkle.Block, opt CreateOptions) error {
 	if err == nil && w.rec.Kind == kept && !w.resumed {
 		w.d.cached.add(w.rec.First, w.place, time.Now().UnixNano())
 	}
-	if err != nil {
-		w.out.close()
+	if err == nil {
+		return nil
+	}
+	w.out.close()
+	if t, ok := w.out.(*target); ok && !w.resumed {
+		err = errors.Join(err, t.remove()) // nobody would know of it
 	}
 	return err
 }

@@ -94,15 +94,18 @@ func (t *target) make() error {
 	var fi fs.FileInfo
 	var err error
 	if t.kind() == merkle.Directory {
-		if fi, err = t.makeDir(); err != nil {
-			return err
-		}
+		fi, err = t.makeDir()
 	} else {
-		if fi, err = t.makeFile(); err != nil {
-			return err
-		}
+		fi, err = t.makeFile()
 	}
-	t.perm = fi.Mode().Perm()
+	if err == nil {
+		t.perm = fi.Mode().Perm()
+	}
+	return err
+}
+
+// note remembers what was made, so that it can be told from anything else.
+func (t *target) note() (err error) {
 	t.made, err = stateAt(t.partial)
 	return err
 }
@@ -117,18 +120,21 @@ func (t *target) makeFile() (fs.FileInfo, error) {
 		return nil, err
 	}
 	defer f.Close()
+	if err := t.note(); err != nil {
+		return nil, err
+	}
 	fi, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
-	if err := f.Chmod(fi.Mode().Perm()&0o666 | 0o600); err != nil {
-		return nil, err
-	}
-	return fi, t.size(f, t.table.Entries[0].Size)
+	return fi, f.Chmod(fi.Mode().Perm()&0o666 | 0o600)
 }
 
 func (t *target) makeDir() (fs.FileInfo, error) {
 	if err := t.layer.create(t.partial, func() error { return os.Mkdir(t.partial, 0o700) }); err != nil {
+		return nil, err
+	}
+	if err := t.note(); err != nil {
 		return nil, err
 	}
 	root, err := os.OpenRoot(t.partial)
@@ -147,12 +153,12 @@ func (t *target) makeDir() (fs.FileInfo, error) {
 	return fi, root.Remove(probe)
 }
 
-// remove undoes a make that failed after it had begun.
+// remove undoes a make, whether or not it came to its end.
 func (t *target) remove() error {
 	if t.root != nil {
 		_ = t.root.Close() // only a directory handle
 	}
-	if t.made == (state{}) {
+	if t.made == (state{}) || !stands(t.partial, t.made.Dev, t.made.Ino) {
 		return nil
 	}
 	return os.RemoveAll(t.partial)
@@ -162,16 +168,24 @@ func (t *target) remove() error {
 // For small files that costs more than a late error.
 const reserveFrom = 16 << 20
 
-// size gives a new file its length, so that its end never has to be cut.
-func (t *target) size(f *os.File, size int64) error {
-	return t.layer.change(f.Name(), func() error {
-		if size >= reserveFrom {
-			if err := preallocate(f, size); err != nil {
-				return err
+// grow gives a file its length, so that its end never has to be cut. One that
+// cannot have it is closed.
+func (t *target) grow(f *os.File, size int64) error {
+	fi, err := f.Stat()
+	if err == nil && fi.Size() < size {
+		err = t.layer.change(f.Name(), func() error {
+			if size >= reserveFrom {
+				if err := preallocate(f, size); err != nil {
+					return err
+				}
 			}
-		}
-		return f.Truncate(size)
-	})
+			return f.Truncate(size)
+		})
+	}
+	if err != nil {
+		_ = f.Close() // nothing was written
+	}
+	return err
 }
 
 // resumeTarget opens what an earlier makeTarget made; false if it is not there
@@ -209,6 +223,13 @@ func resumeTarget(table *merkle.Table, p placeRec, layer fileLayer) (*target, bo
 // prepare makes directories, empty files and what the tree itself carries of
 // files. It returns the entries whose files it wrote to.
 func (t *target) prepare() (wrote []int, err error) {
+	if t.kind() == merkle.File { // gets its length before it is fetched, and after the index knows of it
+		h, err := t.open(0)
+		if err != nil {
+			return nil, err
+		}
+		t.files.release(h)
+	}
 	for i := range t.table.Entries {
 		e := &t.table.Entries[i]
 		switch {
@@ -296,13 +317,16 @@ func (t *target) at(entry int) string {
 	return filepath.Join(t.partial, filepath.FromSlash(t.table.Entries[entry].Path))
 }
 
-// open returns the handle of a file for writing; a new file is made.
+// open returns the handle of a file for writing; a new file is made, at its length.
 func (t *target) open(entry int) (*handle, error) {
 	id := t.first + uint64(entry) | writing
 	if h := t.files.acquire(id); h != nil {
 		return h, nil
 	}
 	f, err := t.openFile(entry)
+	if err == nil {
+		err = t.grow(f, t.table.Entries[entry].Size)
+	}
 	if err != nil {
 		return nil, diskErr("open", t.path(entry), err)
 	}
@@ -321,18 +345,13 @@ func (t *target) openFile(entry int) (*os.File, error) {
 		}
 		return f, nil
 	}
-	e := &t.table.Entries[entry]
-	rel := filepath.FromSlash(e.Path)
+	rel := filepath.FromSlash(t.table.Entries[entry].Path)
 	var f *os.File
 	err := t.makeEntry(entry, func() (err error) {
 		f, err = t.root.OpenFile(rel, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 		return err
 	})
 	if err == nil {
-		if err := t.size(f, e.Size); err != nil {
-			_ = f.Close() // nothing was written
-			return nil, err
-		}
 		return f, nil
 	}
 	if !errors.Is(err, fs.ErrExist) {

@@ -24,7 +24,12 @@ func TestUpdateWhileServed(t *testing.T) {
 	place(t, d, one, out, c1, true)
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	var w Writer
 	d.layer = lateLayer{then: func(string) {
+		if mu := &w.(*diskWriter).out.(*target).mu; mu.TryRLock() {
+			mu.RUnlock()
+			t.Error("readers are let in while names are exchanged")
+		}
 		d.files.dropRange(0, 1<<40) // else open files are read, which are the right ones
 		d.locs.purge()
 		for i, p := range c2.table.Pieces {
@@ -35,7 +40,8 @@ func TestUpdateWhileServed(t *testing.T) {
 			})
 		}
 	}}
-	if _, err := finish(t, mustCreate(t, d, c2, CreateOptions{Path: out, Update: true}), c2); err != nil {
+	w = mustCreate(t, d, c2, CreateOptions{Path: out, Update: true})
+	if _, err := finish(t, w, c2); err != nil {
 		t.Fatal(err)
 	}
 	wg.Wait()
