@@ -38,7 +38,7 @@ func (d *Disk) recover() error {
 
 // isMoved tells whether what was made under a temporary name has the final one.
 func isMoved(p placeRec) bool {
-	return !stands(p.Base, p.Dev, p.Ino) && stands(p.Target, p.Dev, p.Ino)
+	return stands(p.Target, p.Dev, p.Ino)
 }
 
 // recoverPlace indexes a place under its final name.

@@ -200,14 +200,24 @@ func resumeTarget(table *merkle.Table, p placeRec, layer fileLayer) (*target, bo
 			return false
 		}
 		s, err := stateAt(path)
+		if err != nil || s.Dev != p.Dev || s.Ino != p.Ino {
+			return false
+		}
 		t.made = s
-		return err == nil && s.Dev == p.Dev && s.Ino == p.Ino
+		return true
 	}
-	if !made(t.partial) {
-		if !made(t.final) {
-			return nil, false, nil
+	// The final name comes first: a crash may have left both. Of a link only what
+	// it says tells that it was made.
+	temporary := made(t.partial)
+	if made(t.final) || t.isLink() {
+		if temporary && t.kind() != merkle.Directory {
+			if err := layer.erase(t.partial); err != nil {
+				return nil, false, diskErr("delete", t.partial, err)
+			}
 		}
 		t.moved()
+	} else if !temporary {
+		return nil, false, nil
 	}
 	if t.kind() != merkle.Directory {
 		return t, true, nil
@@ -218,6 +228,15 @@ func resumeTarget(table *merkle.Table, p placeRec, layer fileLayer) (*target, bo
 	}
 	t.root = root
 	return t, true, nil
+}
+
+// isLink tells whether the target is a link and stands under its final name.
+func (t *target) isLink() bool {
+	if t.kind() != merkle.Symlink {
+		return false
+	}
+	to, err := os.Readlink(t.final)
+	return err == nil && to == filepath.FromSlash(t.table.Entries[0].Target)
 }
 
 // prepare makes directories, empty files and what the tree itself carries of

@@ -152,7 +152,7 @@ func (t *target) finishLink() error {
 	target := filepath.FromSlash(t.table.Entries[0].Target)
 	err := t.layer.create(t.final, func() error { return os.Symlink(target, t.final) })
 	if err != nil {
-		if have, rerr := os.Readlink(t.final); rerr != nil || have != target || !t.renamed {
+		if !t.renamed || !t.isLink() {
 			if errors.Is(err, fs.ErrExist) {
 				return fmt.Errorf("%s: %w: delete it or choose another path", t.final, ErrExists)
 			}
