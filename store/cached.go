@@ -95,6 +95,29 @@ func (c *cached) touch(file uint64) {
 	}
 }
 
+// among returns the first of the files that leaves stand in if all of these
+// are ours.
+func (c *cached) among(ls []located) (file uint64, all bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, l := range ls {
+		if _, ours := c.used[l.file]; !ours {
+			return 0, false
+		}
+	}
+	if len(ls) == 0 {
+		return 0, false
+	}
+	return ls[0].file, true
+}
+
+// none tells that there is no file of ours.
+func (c *cached) none() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.used) == 0
+}
+
 // lastUse is when a file was used last, as far as is known.
 func (c *cached) lastUse(file uint64, recorded int64) int64 {
 	c.mu.Lock()

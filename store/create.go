@@ -339,8 +339,7 @@ func (w *diskWriter) bringOver(ctx context.Context) error {
 		}
 	}
 	if w.borrow {
-		w.lend(here)
-		return nil
+		return w.lend(here)
 	}
 	return w.each(ctx, here, func(piece int, buf []byte) error {
 		block, err := w.d.ReadPiece(ctx, w.table.Pieces[piece].Key, buf)

@@ -44,8 +44,9 @@ func (d *Disk) Usage() (Usage, error) {
 
 // Evict deletes pieces that Create kept without a path, least recently used
 // first, root by root, until at most limit bytes of them are left. Roots that
-// are pinned, or being written or read through a Writer, stay, and so does all
-// that was added, or fetched to a path. It says what went, also with an error.
+// are pinned, or being written or read through a Writer, or lend pieces to one
+// that is, stay, and so does all that was added, or fetched to a path. It says
+// what went, also with an error.
 func (d *Disk) Evict(limit int64) ([]Freed, error) {
 	d.evicting.Lock()
 	defer d.evicting.Unlock()
@@ -89,7 +90,7 @@ func (d *Disk) evict(v victim) (gone bool, err error) {
 	}
 	defer d.leave(v.key)
 	return d.forgetPlaceIf(v.root, v.place, false, func(t tx, p placeRec) error {
-		if t.pinned(v.key) || t.in(cachedBucket).Get(num(p.First)) == nil {
+		if t.pinned(v.key) || d.lends(p.First) || t.in(cachedBucket).Get(num(p.First)) == nil {
 			return ErrBusy
 		}
 		return nil

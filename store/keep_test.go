@@ -343,6 +343,37 @@ func TestOldIndex(t *testing.T) {
 	}
 }
 
+// TestEvictLent: what a reader of another root lives from stays while it does.
+func TestEvictLent(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d := openDisk(t, dir)
+	c := load(t, sample(t, 1))
+	fetchKept(t, d, c, len(c.pieces))
+	other := single(t, 0, 2<<20+5) // large of sample
+	w := mustCreate(t, d, other, CreateOptions{Borrow: true})
+	for i, have := range w.Have() {
+		if !have {
+			t.Errorf("piece %d is not here", i)
+		}
+	}
+	if freed := mustEvict(t, d, 0); len(freed) != 0 {
+		t.Errorf("evicted %+v", freed)
+	}
+	for i, p := range other.table.Pieces {
+		if _, err := d.ReadPiece(t.Context(), p.Key, nil); err != nil {
+			t.Errorf("piece %d: %v", i, err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if freed := mustEvict(t, d, 0); len(freed) != 1 {
+		t.Errorf("evicted %+v, want the one", freed)
+	}
+	wantFiles(t, dir, 0)
+}
+
 // TestEvictComplete: a root that was whole only by what is evicted is not any more.
 func TestEvictComplete(t *testing.T) {
 	t.Parallel()

@@ -49,14 +49,51 @@ func (w *diskWriter) maybe(t *target, piece int) bool {
 	return w.resumed && w.table.Pieces[piece].Payload > 0 && t.written(piece)
 }
 
-// lend records that pieces are here under other roots.
-func (w *diskWriter) lend(pieces []int) {
+// lend records that pieces are here under other roots, and the files of pieces
+// that Evict leaves for that.
+func (w *diskWriter) lend(pieces []int) error {
+	lenders := map[uint64]bool{}
+	err := w.d.view(func(t tx) error {
+		if w.d.cached.none() {
+			return nil
+		}
+		for _, piece := range pieces {
+			ls, err := t.leaf(w.table.Pieces[piece].Key)
+			if err != nil {
+				return err
+			}
+			if file, all := w.d.cached.among(ls); all {
+				lenders[file] = true
+			}
+		}
+		return nil
+	})
 	for _, piece := range pieces {
 		w.mark(piece)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.borrowed += len(pieces)
+	w.lenders = lenders
+	return err
+}
+
+// lends tells whether a reader lives from a file of pieces.
+func (d *Disk) lends(file uint64) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, w := range d.active {
+		if w != nil && w.borrowsFrom(file) {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *diskWriter) borrowsFrom(file uint64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.lenders[file]
 }
 
 // mark records that a claimed piece is here.

@@ -55,8 +55,9 @@ type diskWriter struct {
 
 	mu       sync.Mutex
 	written  []bool
-	left     int // pieces not written
-	borrowed int // of those written: stand under other roots
+	left     int             // pieces not written
+	borrowed int             // of those written: stand under other roots
+	lenders  map[uint64]bool // files of pieces that have some of those, and that are nowhere else
 	pending  []located
 	dirty    map[uint64]struct{} // files written to since the last Sync
 }
