@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/shoal-p2p/shoal/merkle"
 )
@@ -10,7 +11,7 @@ import (
 // nameRules says what the file system of a platform cannot hold, beyond what
 // none can.
 type nameRules struct {
-	fold     bool // names that differ in case are one
+	fold     bool // names that differ in case are one, and all are Unicode
 	reserved bool // Win32: reserved characters, device names, dots and spaces at the end
 }
 
@@ -76,6 +77,9 @@ func (r nameRules) refuse(name string) string {
 		return "NUL in a name"
 	case strings.IndexByte(name, '/') >= 0:
 		return "a separator in a name"
+	}
+	if r.fold && !utf8.ValidString(name) {
+		return "not UTF-8"
 	}
 	if !r.reserved {
 		return ""

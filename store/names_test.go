@@ -23,6 +23,9 @@ func TestNameRules(t *testing.T) {
 		{mac, "con a:b", true},
 		{windows, "a .a console com10 .con a.con", true},
 		{windows, "A a", false},
+		{posix, "a\xff", true},
+		{mac, "a\xff", false},
+		{windows, "a\xff", false},
 		{windows, "con", false},
 		{windows, "Con.txt", false},
 		{windows, "COM1", false},
@@ -58,6 +61,7 @@ func TestPartialName(t *testing.T) {
 		{"/d/film.mkv", 0, "/d/.film.mkv.shoal-partial"},
 		{"/d/film.mkv", 1, "/d/.film.mkv.shoal-partial-2"},
 		{"/d/" + long, 0, "/d/." + long[:240] + ".shoal-partial"},
+		{"/d/" + long[:239] + "é.mkv12345678", 0, "/d/." + long[:239] + ".shoal-partial"},
 	} {
 		got := partialName(filepath.FromSlash(c.final), c.i)
 		if got != filepath.FromSlash(c.want) || len(filepath.Base(got)) > maxName {

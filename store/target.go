@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/shoal-p2p/shoal/merkle"
 )
@@ -44,8 +45,14 @@ func hiddenName(final, suffix string, i int) string {
 	if i > 0 {
 		suffix = fmt.Sprintf("%s-%d", suffix, i+1)
 	}
-	// The name is cut where the temporary one would be too long for a file system.
-	name = name[:min(len(name), maxName-1-len(suffix))]
+	// The name is cut where the temporary one would be too long for a file system,
+	// and never within a character, which some do not take.
+	if most := maxName - 1 - len(suffix); len(name) > most {
+		for most > 0 && !utf8.RuneStart(name[most]) {
+			most--
+		}
+		name = name[:most]
+	}
 	return filepath.Join(dir, "."+name+suffix)
 }
 
