@@ -23,6 +23,7 @@ func (d *Disk) Create(ctx context.Context, table *merkle.Table, tree []merkle.Bl
 	if opt.Path != "" && !filepath.IsAbs(opt.Path) {
 		return nil, fmt.Errorf("create %v: path %q is not absolute", table.Root, opt.Path)
 	}
+	opt.Path = clean(opt.Path)
 	if opt.Update {
 		if err := d.endPlans(); err != nil {
 			return nil, fmt.Errorf("create %v: %w", table.Root, err)
@@ -131,7 +132,6 @@ func (w *diskWriter) find(opt CreateOptions) error {
 	if opt.Path == "" {
 		kind = kept
 	}
-	opt.Path = clean(opt.Path)
 	err := w.d.view(func(t tx) error {
 		r, err := t.root(w.key)
 		if err != nil {
@@ -208,7 +208,7 @@ func (w *diskWriter) begin(t tx, tree []merkle.Block, opt CreateOptions) error {
 		return err
 	}
 	if isNew || r.State == Fetching && !opt.Borrow {
-		r.Name, r.Path = nameOf(w.table.Root, opt), clean(opt.Path)
+		r.Name, r.Path = nameOf(w.table.Root, opt), opt.Path
 		r.Size, r.Pieces, r.State = w.table.Size, len(w.table.Pieces), Fetching
 	}
 	if w.place == 0 {

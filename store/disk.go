@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -201,7 +202,7 @@ func (d *Disk) Block(c cid.Cid) ([]byte, error) {
 	if err != nil || data != nil {
 		return data, err
 	}
-	return d.readLeaf(k)
+	return d.ReadPiece(context.Background(), k, nil)
 }
 
 // pathOf is where a file stands now.

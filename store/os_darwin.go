@@ -1,7 +1,6 @@
 package store
 
 import (
-	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -28,17 +27,13 @@ func syncTree(*os.File) (bool, error) { return false, nil }
 
 func preallocate(*os.File, int64) error { return nil }
 
-// renameNew renames without ever replacing what stands at to.
-func renameNew(from, to string) error {
-	err := unix.RenamexNp(from, to, unix.RENAME_EXCL)
-	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.ENOSYS) {
-		return renameChecked(from, to)
-	}
-	if err != nil {
-		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
-	}
-	return nil
-}
+const (
+	renameExclusive = unix.RENAME_EXCL
+	renameSwap      = unix.RENAME_SWAP
+)
+
+// renameWith renames with a flag.
+func renameWith(from, to string, flag uint) error { return unix.RenamexNp(from, to, uint32(flag)) }
 
 func nextData(_ *os.File, off int64) int64 { return off }
 

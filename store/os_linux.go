@@ -41,16 +41,14 @@ func preallocate(f *os.File, size int64) error {
 	return nil
 }
 
-// renameNew renames without ever replacing what stands at to.
-func renameNew(from, to string) error {
-	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
-	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
-		return renameChecked(from, to)
-	}
-	if err != nil {
-		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
-	}
-	return nil
+const (
+	renameExclusive = unix.RENAME_NOREPLACE
+	renameSwap      = unix.RENAME_EXCHANGE
+)
+
+// renameWith renames with a flag.
+func renameWith(from, to string, flag uint) error {
+	return unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, flag)
 }
 
 // nextData is the first offset at or after off that is not in a hole of f; the

@@ -3,6 +3,7 @@
 package store
 
 import (
+	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -50,6 +51,36 @@ func FreeSpace(dir string) (int64, error) {
 		return 0, diskErr("read free space of", dir, err)
 	}
 	return int64(st.Bavail) * int64(st.Bsize), nil
+}
+
+// renameNew renames without ever replacing what stands at to.
+func renameNew(from, to string) error {
+	err := renameWith(from, to, renameExclusive)
+	if lacksRename(err) {
+		return renameChecked(from, to)
+	}
+	if err != nil {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	}
+	return nil
+}
+
+// swapNames exchanges two names in one step. It returns errors.ErrUnsupported
+// where the file system cannot.
+func swapNames(a, b string) error {
+	err := renameWith(a, b, renameSwap)
+	if lacksRename(err) {
+		return errors.ErrUnsupported
+	}
+	if err != nil {
+		return &os.LinkError{Op: "exchange", Old: a, New: b, Err: err}
+	}
+	return nil
+}
+
+// lacksRename tells that a file system, or the system, does not know a flag.
+func lacksRename(err error) bool {
+	return errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.ENOSYS)
 }
 
 // What the system answers when there is no room, and when nothing may be written.

@@ -241,11 +241,6 @@ func (t tx) lose(root []byte, key merkle.Key) error {
 	return t.putRoot(root, r)
 }
 
-// readLeaf reads a leaf that is wanted as an interior block.
-func (d *Disk) readLeaf(k merkle.Key) ([]byte, error) {
-	return d.ReadPiece(context.Background(), k, nil)
-}
-
 // isEmptyLeaf tells the raw leaf of an empty file, which is held always.
 func isEmptyLeaf(k merkle.Key) bool {
 	return k[0] == cid.Raw && [sha256.Size]byte(k[1:]) == emptyDigest

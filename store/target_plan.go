@@ -7,9 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-
-	"github.com/ipfs/go-cid"
-	"github.com/shoal-p2p/shoal/merkle"
 )
 
 // plansBucket holds, with Put, the replacements that are under way: the number
@@ -141,13 +138,12 @@ func (d *Disk) endPlan(n uint64, rec placeRec, p plan) error {
 	default:
 		return d.dropPlan(n)
 	}
-	table, err := d.conclude(n, rec)
-	if err != nil {
-		return err
+	if rec.Kind == partial && d.recoverPlace(n) != nil {
+		return nil // it is served all the same, and the next Open tries again
 	}
 	for _, old := range []string{p.Partial, p.Aside} {
-		if table != nil && stands(old, p.Dev, p.Ino) {
-			d.eraseOld(table, rec.Target, old)
+		if stands(old, p.Dev, p.Ino) {
+			d.eraseOld(rec.Target, old)
 		}
 	}
 	if _, err := d.forgetOthers(rec, n); err != nil {
@@ -156,43 +152,13 @@ func (d *Disk) endPlan(n uint64, rec placeRec, p plan) error {
 	return d.dropPlan(n)
 }
 
-// conclude makes a new version that has its final name a finished one, and
-// returns its table; nil when its tree cannot be read.
-func (d *Disk) conclude(n uint64, rec placeRec) (*merkle.Table, error) {
-	var c cid.Cid
-	err := d.update(func(t tx) error {
-		r, err := t.root(rec.Root)
-		if err != nil {
-			return err
-		}
-		if c = r.CID; rec.Kind == partial {
-			rec.Base = rec.Target // or its tree may not be readable
-		}
-		return t.putPlace(n, rec)
-	})
-	if err != nil {
-		return nil, err
-	}
-	table, err := d.verifyTable(c)
-	if err != nil {
-		return nil, nil
-	}
-	if rec.Kind != partial {
-		return table, nil
-	}
-	w := &diskWriter{d: d, key: rec.Root, table: table, place: n, rec: rec}
-	w.out = &target{table: table, final: rec.Target, partial: rec.Target, renamed: true, first: rec.First, files: d.files}
-	states := w.states()
-	return table, d.update(func(t tx) error { return w.complete(t, nil, states) })
-}
-
 // eraseOld deletes what is of a known version in old.
-func (d *Disk) eraseOld(next *merkle.Table, path, old string) {
+func (d *Disk) eraseOld(path, old string) {
 	known, err := d.versionsOf(path)
-	if err != nil {
+	if err != nil || len(known) == 0 {
 		return // it stays
 	}
-	s := survey{layer: d.layer, passed: map[string]passed{}, versions: append([]version{{table: next, d: d}}, known...)}
+	s := survey{layer: d.layer, passed: map[string]passed{}, versions: known} // the new one is the latest
 	if s.look(context.Background(), old, d.cfg.Hashers) == nil {
 		s.erase(old)
 	}

@@ -77,7 +77,7 @@ func (w *diskWriter) findUpdate(ctx context.Context, path string) (u *update, do
 // beginUpdate prepares a writer that replaces what stands at its path. done is
 // not nil when there is nothing to replace it with.
 func (w *diskWriter) beginUpdate(ctx context.Context, opt *CreateOptions) (done Writer, err error) {
-	path := clean(opt.Path)
+	path := opt.Path
 	var same bool
 	w.update, same, err = w.findUpdate(ctx, path)
 	switch {
