@@ -229,10 +229,15 @@ func publicAddress(listen []string) bool {
 
 // resources lifts libp2p's limits per address: an office or a lab behind one
 // address is more than 8 connections and one new one in 5 s (go-libp2p #3431).
+// Connections in their handshake (transient) must not be fewer than one address
+// can hold half-open, 15 s each, or it keeps all others out.
 func resources() (network.ResourceManager, error) {
 	limits := rcmgr.DefaultLimits
 	libp2p.SetDefaultServiceLimits(&limits)
-	partial := rcmgr.PartialLimitConfig{System: rcmgr.ResourceLimits{Conns: 1024, ConnsInbound: 512, Streams: 8192}}
+	partial := rcmgr.PartialLimitConfig{
+		System:    rcmgr.ResourceLimits{Conns: 1024, ConnsInbound: 512, Streams: 8192},
+		Transient: rcmgr.ResourceLimits{Conns: 512, ConnsInbound: 384, FD: 384},
+	}
 	perIP := func(prefix int) []rcmgr.ConnLimitPerSubnet {
 		return []rcmgr.ConnLimitPerSubnet{{PrefixLength: prefix, ConnCount: 256}}
 	}

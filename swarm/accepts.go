@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -87,6 +88,22 @@ func (l *accepts) member(a ma.Multiaddr) {
 		l.members.Add(host, m)
 	}
 	m.seen = time.Now()
+}
+
+// trusts reports whether a had a member lately, or is this machine.
+func (l *accepts) trusts(a net.Addr) bool {
+	m, err := manet.FromNetAddr(a)
+	if err != nil {
+		return false
+	}
+	host, ok := hostOf(m)
+	if !ok {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s, ok := l.members.Peek(host)
+	return ok && time.Since(s.seen) < memberFor
 }
 
 // allow reports whether a connection from a may go on to its handshake.

@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -53,6 +54,10 @@ func TestAcceptLimiter(t *testing.T) {
 		}
 		if _, err := l.OpenConnection(network.DirOutbound, true, ma.StringCast("/ip4/192.0.2.77/tcp/1")); err != nil {
 			t.Errorf("an own connection: %v", err)
+		}
+		at := func(ip string) net.Addr { return &net.UDPAddr{IP: net.ParseIP(ip), Port: 1} }
+		if !l.VerifySourceAddress(at("192.0.2.77")) || l.VerifySourceAddress(at("192.0.2.78")) || l.VerifySourceAddress(at("127.0.0.1")) {
+			t.Error("strangers' addresses are to be verified, and no others")
 		}
 		time.Sleep(memberFor + time.Second)
 		if got := burst(l, "/ip4/192.0.2.78/tcp/1", 1000); got != strangerBurst {

@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"fmt"
+	"net"
 
 	"github.com/libp2p/go-libp2p/core/connmgr"
 	"github.com/libp2p/go-libp2p/core/control"
@@ -68,6 +69,14 @@ func (l limited) OpenConnection(dir network.Direction, fd bool, from ma.Multiadd
 		return nil, fmt.Errorf("%w: too many connections from %v", network.ErrResourceLimitExceeded, from)
 	}
 	return l.ResourceManager.OpenConnection(dir, fd, from)
+}
+
+// VerifySourceAddress implements network.ResourceManager: who asks from an
+// address that had no member must show, in one round trip more, that it is there,
+// before it counts: by addresses that are not its own, one could use up what
+// there is for all.
+func (l limited) VerifySourceAddress(a net.Addr) bool {
+	return !l.accepts.trusts(a) || l.ResourceManager.VerifySourceAddress(a)
 }
 
 // acl lets members use this node as a relay, for members.

@@ -47,6 +47,9 @@ func (s *Swarm) Guard(h host.Host) (host.Host, error) {
 	h.Network().Notify(n)
 	for _, conn := range h.Network().Conns() { // come before there was anybody to tell
 		n.Connected(h.Network(), conn)
+		if conn.IsClosed() { // before there was anybody to tell of its end
+			n.Disconnected(h.Network(), conn)
+		}
 	}
 	return &guarded{Host: h, s: s}, nil
 }

@@ -280,7 +280,8 @@ func (v *visit) pushed(ctx context.Context, b []byte) error {
 	return err
 }
 
-// renewed takes a membership that an inviter made for us, if it is better than ours.
+// renewed takes a membership that an inviter made for us, if ours is provisional
+// or due and the new one better: nobody may hang us on itself unasked.
 func (s *Swarm) renewed(b []byte) error {
 	chain, err := membership.ParseChain(b)
 	if err != nil {
@@ -289,6 +290,9 @@ func (s *Swarm) renewed(b []byte) error {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.me.Provisional() && now.Before(s.me.RenewAt()) {
+		return nil
+	}
 	m, err := membership.Check(now, s.id, s.self, chain, s.reg.Has)
 	if err != nil {
 		return err

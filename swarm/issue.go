@@ -88,6 +88,9 @@ func (s *Swarm) count(now time.Time, p peer.ID, m membership.Membership) error {
 		}
 		return ErrUsedUp
 	}
+	if !s.st.mayUse(now) {
+		return fmt.Errorf("%w: too many uses are counted here", ErrUsedUp)
+	}
 	in.Used = append(in.Used, p)
 	s.saved()
 	return nil
@@ -112,13 +115,16 @@ func (s *Swarm) look(now time.Time) {
 	s.mu.Lock()
 	s.renewSelf(now)
 	due := s.me.Swarm != "" && (s.me.Provisional() || now.After(s.me.RenewAt()))
-	var ask, gone []peer.ID
+	var ask, gone, ended []peer.ID
 	for p, c := range s.peers {
 		member := c.m.Swarm != ""
 		switch {
 		case member && now.After(c.m.NotAfter.Add(lastGrace)):
 			gone = append(gone, p)
 		case member && now.After(c.m.NotAfter):
+			if c.in {
+				ended = append(ended, p)
+			}
 			c.in = false // nothing new; what runs may end
 		case due && c.in && c.welcomed && c.m.Roles.Has(membership.Inviter):
 			ask = append(ask, p)
@@ -131,6 +137,10 @@ func (s *Swarm) look(now time.Time) {
 	s.mu.Unlock()
 	for _, p := range gone {
 		s.drop(p, &refusedError{err: membership.ErrExpired})
+		s.forget(p)
+	}
+	for _, p := range ended {
+		s.lookAgain(p)
 	}
 	s.spread() // what could not be delivered
 	for _, p := range ask {

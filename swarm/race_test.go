@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -157,4 +158,86 @@ func TestManyIdentified(t *testing.T) {
 			t.Error("the bus stands still")
 		}
 	})
+}
+
+// A membership that nobody asked for is not taken while ours is neither
+// provisional nor due.
+func TestUnaskedMembership(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlace(t, options{members: 2, change: func(_ int, c *Config) { c.life = time.Hour }})
+		a, b := p.members[0], p.members[1]
+		meet(t, b, a)
+		_ = b.raw.Network().ClosePeer(a.raw.ID())
+		gone(t, a.raw, b.raw, time.Second)
+		before := b.s.chain
+		time.Sleep(10 * time.Minute)
+		a.s.mu.Lock()
+		by := membership.Of(a.s.cfg.Key, a.s.chain, a.s.me)
+		a.s.mu.Unlock()
+		offer := func() {
+			chain, err := by.Grant(time.Now(), b.raw.ID(), membership.Member, time.Hour)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := b.s.renewed(membership.AppendChain(nil, chain)); err != nil {
+				t.Error(err)
+			}
+		}
+		offer()
+		if !slices.EqualFunc(b.s.chain, before, slices.Equal) {
+			t.Error("taken at once")
+		}
+		time.Sleep(40 * time.Minute)
+		offer()
+		if slices.EqualFunc(b.s.chain, before, slices.Equal) {
+			t.Error("not taken when due")
+		}
+	})
+}
+
+// Who brought a member in is remembered whoever renews it, and tables look again
+// when a membership ends.
+func TestEndedMember(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlace(t, options{members: 2})
+		a, b := p.members[0], p.members[1]
+		meet(t, b, a)
+		sub, err := b.raw.EventBus().Subscribe(new(event.EvtPeerProtocolsUpdated))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sub.Close()
+		b.s.mu.Lock()
+		c := b.s.peers[a.raw.ID()]
+		c.m.NotAfter = time.Now().Add(-time.Minute)
+		b.s.mu.Unlock()
+		b.s.look(time.Now())
+		if e := (<-sub.Out()).(event.EvtPeerProtocolsUpdated); e.Peer != a.raw.ID() {
+			t.Errorf("look again at %v", e.Peer)
+		}
+		st := &state{Members: map[string]*memberState{}}
+		st.met("m", memberState{By: "first"})
+		st.met("m", memberState{By: "second"})
+		if by := st.Members[peer.ID("m").String()].By; by != "first" {
+			t.Errorf("brought in by %s", by)
+		}
+	})
+}
+
+// What is remembered of invites fits the file.
+func TestUsesAreBounded(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	st := &state{Invites: map[string]*inviteState{}}
+	for i := range maxUsed / membership.MaxUses {
+		st.Invites[string(rune(i))] = &inviteState{Used: make([]peer.ID, membership.MaxUses), Expires: now.Add(time.Hour)}
+	}
+	if st.mayUse(now) {
+		t.Error("more than are remembered")
+	}
+	if !st.mayUse(now.Add(2 * time.Hour)) {
+		t.Error("ended invites take room")
+	}
 }

@@ -57,7 +57,7 @@ type Member struct {
 	Revoked     bool
 	Connected   bool
 	Self        bool
-	By          peer.ID // the inviter that countersigned; "" if the authority did
+	By          peer.ID // the inviter that brought it in, as far as was seen here; "" if the authority did
 }
 
 // Invite makes an invite and returns its string. roles are Member if zero, life

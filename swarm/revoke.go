@@ -124,6 +124,11 @@ func (s *Swarm) enforce(now time.Time) {
 // leaves the routing table.
 func (s *Swarm) forget(p peer.ID) {
 	s.inner.Peerstore().ClearAddrs(p)
+	s.lookAgain(p)
+}
+
+// lookAgain tells what keeps tables of peers that p may not belong there.
+func (s *Swarm) lookAgain(p peer.ID) {
 	if err := s.changed.Emit(event.EvtPeerProtocolsUpdated{Peer: p}); err != nil {
 		s.log.Debug("nobody looks again", "peer", p, "err", err)
 	}

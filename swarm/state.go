@@ -28,6 +28,7 @@ var (
 const (
 	maxMembers = 4096
 	maxInvites = 1024
+	maxUsed    = 1 << 16  // uses of all of them
 	maxState   = 16 << 20 // bytes of the file
 )
 
@@ -198,6 +199,9 @@ func (st *state) met(id peer.ID, m memberState) {
 		}
 		delete(st.Members, oldest)
 	}
+	if old := st.Members[id.String()]; old != nil {
+		m.By = old.By // who brought it in, whoever renewed it since
+	}
 	st.Members[id.String()] = &m
 }
 
@@ -208,11 +212,7 @@ func (st *state) invite(id peer.ID, now time.Time) *inviteState {
 		return in
 	}
 	if len(st.Invites) >= maxInvites {
-		for p, o := range st.Invites {
-			if now.After(o.Expires) {
-				delete(st.Invites, p)
-			}
-		}
+		st.forgetEnded(now)
 	}
 	if len(st.Invites) >= maxInvites {
 		return nil
@@ -220,4 +220,27 @@ func (st *state) invite(id peer.ID, now time.Time) *inviteState {
 	in := &inviteState{}
 	st.Invites[id.String()] = in
 	return in
+}
+
+func (st *state) forgetEnded(now time.Time) {
+	for p, in := range st.Invites {
+		if now.After(in.Expires) {
+			delete(st.Invites, p)
+		}
+	}
+}
+
+// mayUse reports whether one more use can be remembered.
+func (st *state) mayUse(now time.Time) bool {
+	room := func() bool {
+		n := 0
+		for _, in := range st.Invites {
+			n += len(in.Used)
+		}
+		return n < maxUsed
+	}
+	if !room() {
+		st.forgetEnded(now)
+	}
+	return room()
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -255,6 +256,15 @@ func swarmRevoke(c *cli.Context, sh *shell, args []string) (err error) {
 		sh.say("revoked; connected members are told now, others at their next contact")
 	} else {
 		sh.say("revoked; no node runs here: members are told when one does")
+	}
+	members, err := s.SwarmMembers(c.Context)
+	if err != nil {
+		return err
+	}
+	for _, m := range members {
+		if slices.Contains(args, m.By) && !m.Revoked && !m.Self {
+			sh.say("%s was brought in by %s: it is out if no other inviter has renewed it; to make sure, revoke it too", m.ID, m.By)
+		}
 	}
 	return nil
 }

@@ -14,8 +14,9 @@ import (
 // bytes; ours have about 230.
 const MaxLink = 512
 
-// MaxUses is the most uses that an invite may have.
-const MaxUses = 1 << 20
+// MaxUses is the most uses that an invite may have: those that count them
+// remember who came.
+const MaxUses = 4096
 
 // Domains and payload types of the signed envelopes.
 const (
