@@ -117,7 +117,11 @@ func (s *server) remove(to *Session, match func(item) bool) {
 func (s *server) dispatch(l *lane) {
 	for {
 		to, it, ok := l.next()
-		if !ok || !s.x.spawn(func() { s.upload(l, to, it) }) {
+		if !ok {
+			return
+		}
+		if !s.x.spawn(func() { s.upload(l, to, it) }) { // closed
+			l.vacate()
 			return
 		}
 	}

@@ -150,7 +150,8 @@ func (n *Node) join(ctx context.Context) error {
 		Balances: n.loadBalances(), Save: n.saveBalances, OnSession: n.onSession,
 	})
 	n.announcer = dht.NewAnnouncer(n.router, n.announces.config(dht.AnnouncerConfig{Host: n.host, Log: n.log}))
-	n.wg.Go(func() { n.announcer.Run(n.ctx) })
+	announcer := n.announcer // a test may put another in its place
+	n.wg.Go(func() { announcer.Run(n.ctx) })
 	n.wg.Go(func() { n.cache.Run(n.ctx) })
 	roots, err := n.store.Roots()
 	if err != nil {
