@@ -7,11 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/shoal-p2p/shoal/merkle"
-	"golang.org/x/sync/errgroup"
 )
 
 // Create opens root for writing, new or resumed, and brings over the pieces
@@ -286,31 +284,6 @@ func (w *diskWriter) fill(ctx context.Context, using []string) error {
 	return nil
 }
 
-// each calls fn for the pieces that are not written, from several goroutines.
-// buf has room for any leaf block.
-func (w *diskWriter) each(ctx context.Context, pieces []int, fn func(piece int, buf []byte) error) error {
-	var next atomic.Int64
-	g, ctx := errgroup.WithContext(ctx)
-	for range min(w.d.cfg.Hashers, len(pieces)) {
-		g.Go(func() error {
-			buf := make([]byte, 0, merkle.MaxLeaf)
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= len(pieces) {
-					return nil
-				}
-				if ctx.Err() != nil {
-					return context.Cause(ctx)
-				}
-				if err := fn(pieces[i], buf); err != nil {
-					return err
-				}
-			}
-		})
-	}
-	return g.Wait()
-}
-
 // missing lists the pieces that are not written.
 func (w *diskWriter) missing() []int {
 	w.mu.Lock()
@@ -341,7 +314,7 @@ func (w *diskWriter) bringOver(ctx context.Context) error {
 	if w.borrow {
 		return w.lend(here)
 	}
-	return w.each(ctx, here, func(piece int, buf []byte) error {
+	return each(ctx, w.d.cfg.Hashers, here, func(piece int, buf []byte) error {
 		block, err := w.d.ReadPiece(ctx, w.table.Pieces[piece].Key, buf)
 		if err != nil {
 			if ctx.Err() != nil {

@@ -23,7 +23,7 @@ func (w *diskWriter) resume(ctx context.Context) error {
 			look = append(look, i)
 		}
 	}
-	return w.each(ctx, look, func(piece int, buf []byte) error {
+	return each(ctx, w.d.cfg.Hashers, look, func(piece int, buf []byte) error {
 		claimed, ok := claims[piece]
 		if !ok {
 			p := w.table.Pieces[piece]
@@ -145,7 +145,7 @@ func (w *diskWriter) resumeKept(ctx context.Context, k *keptOutput, claims map[i
 		look = append(look, i)
 		k.end = max(k.end, at.loc.Off+int64(at.loc.Payload))
 	}
-	return w.each(ctx, look, func(piece int, buf []byte) error {
+	return each(ctx, w.d.cfg.Hashers, look, func(piece int, buf []byte) error {
 		at := claims[piece]
 		if !w.borrow {
 			if _, err := w.d.readAt(&at, buf); err != nil {

@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"sync"
 	"sync/atomic"
 
 	"github.com/ipfs/go-cid"
 	"github.com/shoal-p2p/shoal/merkle"
+	"golang.org/x/sync/errgroup"
 )
 
 // Verify hashes all that is held of c (of every root if c is undefined), with
@@ -56,31 +56,20 @@ func (d *Disk) verifyRoot(ctx context.Context, r Root, yield func(Bad, error) bo
 		err error
 	}
 	results := make(chan result)
-	var wg sync.WaitGroup
-	var next atomic.Int64
-	for range min(d.cfg.Hashers, len(checks)) {
-		wg.Go(func() {
-			buf := make([]byte, 0, merkle.MaxLeaf)
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= len(checks) || ctx.Err() != nil {
-					return
-				}
-				bad, err := d.verifyLeaf(r, checks[i], buf)
-				if bad.Err == nil {
-					continue
-				}
-				select {
-				case results <- result{bad, err}:
-				case <-ctx.Done():
-					return
-				}
+	go func() { // ends with the workers
+		defer close(results)
+		_ = each(ctx, d.cfg.Hashers, checks, func(c check, buf []byte) error { // an error only says that ctx is done
+			bad, err := d.verifyLeaf(r, c, buf)
+			if bad.Err == nil {
+				return nil
+			}
+			select {
+			case results <- result{bad, err}:
+				return nil
+			case <-ctx.Done():
+				return context.Cause(ctx)
 			}
 		})
-	}
-	go func() { // ends with the workers
-		wg.Wait()
-		close(results)
 	}()
 	going := true
 	for res := range results {
@@ -95,6 +84,31 @@ func (d *Disk) verifyRoot(ctx context.Context, r Root, yield func(Bad, error) bo
 		return yield(Bad{Root: r.CID}, context.Cause(ctx)) && false
 	}
 	return going
+}
+
+// each calls fn for items, from several goroutines, until one returns an error.
+// buf has room for any leaf block.
+func each[T any](ctx context.Context, workers int, items []T, fn func(item T, buf []byte) error) error {
+	var next atomic.Int64
+	g, ctx := errgroup.WithContext(ctx)
+	for range min(workers, len(items)) {
+		g.Go(func() error {
+			buf := make([]byte, 0, merkle.MaxLeaf)
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(items) {
+					return nil
+				}
+				if ctx.Err() != nil {
+					return context.Cause(ctx)
+				}
+				if err := fn(items[i], buf); err != nil {
+					return err
+				}
+			}
+		})
+	}
+	return g.Wait()
 }
 
 // verifyLeaf returns a Bad with Err set when the leaf is not right.
