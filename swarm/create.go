@@ -129,6 +129,7 @@ func Join(dir, invite string, key crypto.PrivKey) error {
 	}
 	st := *old // what is revoked stays so, who was met is known
 	st.Version, st.Name, st.ID, st.Chain, st.Addrs = 1, t.Name, id, membership.AppendChain(nil, chain), nil
+	st.Before = nil
 	for _, a := range t.Addrs {
 		st.Addrs = append(st.Addrs, a.String())
 	}

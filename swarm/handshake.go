@@ -302,7 +302,7 @@ func (s *Swarm) renewed(b []byte) error {
 		return nil
 	}
 	s.log.Info("membership countersigned", "swarm", s.name, "until", m.NotAfter.Format(time.DateOnly))
-	s.chain, s.me = chain, m
+	s.chain, s.spare, s.me = chain, s.chain, m
 	s.saved()
 	for p, c := range s.peers { // they know the provisional one, which ends with its invite
 		if c.in && c.welcomed {

@@ -241,3 +241,45 @@ func TestUsesAreBounded(t *testing.T) {
 		t.Error("ended invites take room")
 	}
 }
+
+// When whoever renewed a membership last is revoked, the one before it counts,
+// after a restart as well.
+func TestFormerMembership(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlace(t, options{members: 3, change: func(_ int, c *Config) { c.life = time.Hour }})
+		founder, inviter, b := p.members[0], p.members[1], p.members[2]
+		rejoin(t, inviter, newInvite(t, founder.s, membership.Inviter, 0, 1))
+		meet(t, inviter, founder)
+		meet(t, b, founder)
+		b.s.mu.Lock()
+		before := b.s.chain
+		b.s.mu.Unlock()
+		by := membership.Of(inviter.s.cfg.Key, inviter.s.chain, inviter.s.me)
+		by.NotAfter = time.Time{}
+		chain, err := by.Grant(time.Now(), b.raw.ID(), membership.Member, 2*time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.s.mu.Lock()
+		b.s.chain, b.s.spare = chain, b.s.chain
+		b.s.mu.Unlock()
+		if err := founder.s.Revoke(inviter.raw.ID()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if st := b.s.Status(); st.Err != nil || !slices.EqualFunc(b.s.chain, before, slices.Equal) {
+			t.Errorf("the membership does not count: %v", st.Err)
+		}
+		again, err := Open(Config{Dir: saved(t, b), Key: b.s.cfg.Key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st := again.Status(); st.Err != nil {
+			t.Errorf("after a restart: %v", st.Err)
+		}
+		if err := again.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -39,6 +39,7 @@ type state struct {
 	Name      string    `json:"name"`
 	ID        peer.ID   `json:"id"`
 	Chain     []byte    `json:"chain"`               // of this node, as membership.AppendChain writes it
+	Before    []byte    `json:"before,omitempty"`    // the chain before it, should that one fall
 	Authority string    `json:"authority,omitempty"` // path of the authority's key, where this node made the swarm
 	Addrs     []string  `json:"addrs,omitempty"`     // members to join through
 	List      []byte    `json:"list,omitempty"`      // newest list of revocations

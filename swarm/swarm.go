@@ -72,6 +72,7 @@ type Swarm struct {
 	st    *state
 	reg   membership.Register
 	chain membership.Chain
+	spare membership.Chain      // the one before it, nil for none
 	me    membership.Membership // zero when the own membership does not count
 	peers map[peer.ID]*contact
 
@@ -124,15 +125,26 @@ func Open(cfg Config) (*Swarm, error) {
 	if s.chain, err = membership.ParseChain(st.Chain); err != nil {
 		return nil, fmt.Errorf("read own membership: %w", err)
 	}
+	if s.spare, err = membership.ParseChain(st.Before); err != nil {
+		return nil, fmt.Errorf("read own former membership: %w", err)
+	}
 	if err := s.judgeSelf(now); err != nil {
 		s.log.Warn("own membership does not count: nobody will admit this node", "swarm", s.name, "err", err)
 	}
 	return s, nil
 }
 
-// judgeSelf looks at the own membership again. mu is held, or s is not shared yet.
+// judgeSelf looks at the own membership again. When the inviter that renewed it
+// last was revoked, the one before may still count. mu is held, or s is not
+// shared yet.
 func (s *Swarm) judgeSelf(now time.Time) error {
 	m, err := membership.Check(now, s.id, s.self, s.chain, s.reg.Has)
+	if errors.Is(err, membership.ErrRevoked) && len(s.spare) > 0 {
+		if before, e := membership.Check(now, s.id, s.self, s.spare, s.reg.Has); e == nil {
+			s.chain, s.spare, s.dirty = s.spare, nil, true
+			m, err = before, nil
+		}
+	}
 	s.me = m // zero with an error
 	return err
 }
@@ -227,7 +239,7 @@ func (s *Swarm) save(must bool) error {
 	if s.left || !must && !s.dirty {
 		return nil
 	}
-	s.st.Chain = membership.AppendChain(nil, s.chain)
+	s.st.Chain, s.st.Before = membership.AppendChain(nil, s.chain), membership.AppendChain(nil, s.spare)
 	s.st.List, s.st.Revoked = s.reg.Raw(), s.reg.Names()
 	err := s.st.save(s.cfg.Dir)
 	s.dirty = err != nil
