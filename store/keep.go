@@ -245,6 +245,14 @@ func (d *Disk) forgetPlaceIf(c cid.Cid, n uint64, keepRoot bool, may func(tx, pl
 	return gone, d.clear([]uint64{n}, []placeRec{p})
 }
 
+// unpinned returns ErrPinned for a place of a pinned root.
+func unpinned(t tx, p placeRec) error {
+	if t.pinned(p.Root) {
+		return ErrPinned
+	}
+	return nil
+}
+
 // dropRoot removes the records of a root without places.
 func (t tx) dropRoot(key []byte) error {
 	if err := t.dropTree(key); err != nil {

@@ -250,6 +250,15 @@ func TestReadEmpty(t *testing.T) {
 	if got, err := d.Root(r.CID); err != nil || !got.Pinned || got.State != Complete {
 		t.Errorf("got %+v, %v", got, err)
 	}
+	// One that is pinned while it is read for the first time stays too.
+	d = openDisk(t, t.TempDir())
+	w := mustCreate(t, d, load(t, empty), CreateOptions{Borrow: true})
+	if err := errors.Join(d.Pin(r.CID), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := d.Root(r.CID); err != nil || !got.Pinned {
+		t.Errorf("got %+v, %v", got, err)
+	}
 }
 
 // TestAdopt: add --copy of what readers kept makes it the user's.

@@ -196,12 +196,11 @@ func (d *Disk) forgetOthers(next placeRec, n uint64) (gone []cid.Cid, err error)
 		if !own && d.enter(v.rec.Root) != nil {
 			continue
 		}
-		last, err := d.forgetPlaceIf(v.table.Root, v.place, false, func(t tx, _ placeRec) error {
-			if !own && t.pinned(v.rec.Root) {
-				return ErrPinned
-			}
-			return nil
-		})
+		may := unpinned
+		if own {
+			may = func(tx, placeRec) error { return nil } // it has another place now
+		}
+		last, err := d.forgetPlaceIf(v.table.Root, v.place, false, may)
 		if !own {
 			d.leave(v.rec.Root)
 		}

@@ -364,7 +364,9 @@ func (w *diskWriter) Close() error {
 	claims, _ := w.take()
 	if k, ok := w.out.(*keptOutput); ok && w.borrow && !w.resumed && k.unused() && err == nil {
 		k.close()
-		_, err = w.d.forgetPlace(w.table.Root, w.place, false)
+		if _, err = w.d.forgetPlaceIf(w.table.Root, w.place, false, unpinned); errors.Is(err, ErrPinned) {
+			err = nil // meanwhile
+		}
 	}
 	w.release(claims)
 	return err
