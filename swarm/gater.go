@@ -34,11 +34,17 @@ func (s *Swarm) Gater() connmgr.ConnectionGater { return s.gate }
 
 func (g gater) InterceptPeerDial(p peer.ID) bool             { return !g.s.isRevoked(p) }
 func (g gater) InterceptAddrDial(peer.ID, ma.Multiaddr) bool { return true }
-func (g gater) InterceptAccept(network.ConnMultiaddrs) bool  { return true } // see limited
+
+// InterceptAccept implements connmgr.ConnectionGater: nobody comes in while
+// streams are not guarded yet. What else it could refuse, limited does earlier.
+func (g gater) InterceptAccept(network.ConnMultiaddrs) bool { return g.s.guards.Load() }
+
+// InterceptSecured implements connmgr.ConnectionGater.
 func (g gater) InterceptSecured(_ network.Direction, p peer.ID, _ network.ConnMultiaddrs) bool {
 	return !g.s.isRevoked(p)
 }
 
+// InterceptUpgraded implements connmgr.ConnectionGater.
 func (g gater) InterceptUpgraded(c network.Conn) (bool, control.DisconnectReason) {
 	if c.Stat().Direction != network.DirInbound {
 		return true, 0

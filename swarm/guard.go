@@ -45,6 +45,7 @@ func (s *Swarm) Guard(h host.Host) (host.Host, error) {
 	h.SetStreamHandler(s.protocol(), s.answer)
 	n := (*notifiee)(s)
 	h.Network().Notify(n)
+	s.guards.Store(true)
 	for _, conn := range h.Network().Conns() { // come before there was anybody to tell
 		n.Connected(h.Network(), conn)
 		if conn.IsClosed() { // before there was anybody to tell of its end

@@ -287,3 +287,27 @@ func TestFormerMembership(t *testing.T) {
 		}
 	})
 }
+
+// Nobody comes in before there is somebody to stop strangers' streams.
+func TestNobodyBeforeGuard(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		dir, key := t.TempDir(), testnet.Key(t, 0)
+		if _, err := Create(dir, "studio", "", key); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Open(Config{Dir: dir, Key: key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Gater().InterceptAccept(nil) {
+			t.Error("a connection before the guard")
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if p := newPlace(t, options{members: 1}); !p.members[0].s.Gater().InterceptAccept(nil) {
+			t.Error("none after it")
+		}
+	})
+}

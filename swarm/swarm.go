@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -57,6 +58,7 @@ type Swarm struct {
 	gate gater
 
 	// Set by Guard, once; nil before.
+	guards  atomic.Bool // strangers' streams are stopped
 	inner   host.Host
 	reseen  event.Emitter // of EvtPeerIdentificationCompleted
 	changed event.Emitter // of EvtPeerProtocolsUpdated
