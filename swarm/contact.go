@@ -218,18 +218,23 @@ func (s *Swarm) admit(p peer.ID, m membership.Membership, h hello) error {
 		return nil
 	}
 	c.m, c.in, c.sequence, c.digest = m, true, h.sequence, h.digest
-	var by peer.ID
-	if len(m.By) > 0 {
-		by = m.By[len(m.By)-1]
-	}
-	s.st.met(p, memberState{uint32(m.Roles), m.NotAfter, time.Now(), m.Provisional(), by})
-	s.dirty = true
+	s.remember(p, m)
 	s.refused.Remove(p)
 	for conn := range c.conns {
 		s.gate.accepts.member(conn.RemoteMultiaddr())
 	}
 	c.wake()
 	return nil
+}
+
+// remember notes that p was met with a membership. mu is held.
+func (s *Swarm) remember(p peer.ID, m membership.Membership) {
+	var by peer.ID
+	if len(m.By) > 0 {
+		by = m.By[len(m.By)-1]
+	}
+	s.st.met(p, memberState{uint32(m.Roles), m.NotAfter, time.Now(), m.Provisional(), by})
+	s.dirty = true
 }
 
 // fallen reports whether p or anybody that its membership stands on is revoked.

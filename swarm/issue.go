@@ -27,6 +27,7 @@ func (s *Swarm) judge(p peer.ID, chain membership.Chain) (membership.Membership,
 			return m, nil, err
 		}
 	}
+	s.remember(p, m) // who brought it in, before it is us who vouch
 	better, err := membership.Of(s.cfg.Key, s.chain, s.me).Grant(now, p, m.Roles, s.cfg.life)
 	if err != nil {
 		s.log.Debug("not countersigned", "peer", p, "err", err)
