@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/ipfs/go-cid"
 	mh "github.com/multiformats/go-multihash"
@@ -30,8 +31,8 @@ type announcing struct {
 	pieces bool // else files alone
 
 	// covered is the content, in bytes, whose keys were told since the last report.
-	// Owned by the announcer, which asks for keys and reports from one goroutine.
-	covered int64
+	// The announcer counts and reports in one goroutine; others may ask for the keys.
+	covered atomic.Int64
 
 	mu     sync.Mutex
 	status AnnounceStatus
@@ -82,7 +83,7 @@ func (n *Node) holds(key mh.Multihash) bool {
 
 // all tells every key.
 func (a *announcing) all(yield func(mh.Multihash) bool) error {
-	a.covered = 0
+	a.covered.Store(0)
 	if a.pieces {
 		if more, err := a.leaves(yield); err != nil || !more {
 			return err
@@ -132,7 +133,7 @@ func (a *announcing) leaves(yield func(mh.Multihash) bool) (more bool, err error
 			return false, err
 		}
 		for _, p := range page {
-			a.covered += int64(p.Payload)
+			a.covered.Add(int64(p.Payload))
 			if !yield(p.Key.CID().Hash()) {
 				return false, nil
 			}
@@ -154,7 +155,7 @@ func (a *announcing) files(t *merkle.Table, yield func(mh.Multihash) bool) (more
 			continue
 		}
 		if !a.pieces {
-			a.covered += e.Size
+			a.covered.Add(e.Size)
 		}
 		key, plain := merkle.KeyOf(e.CID)
 		if i == 0 || !plain || e.Size == 0 {
@@ -203,7 +204,7 @@ func (a *announcing) some(t *merkle.Table, have func(piece int) bool, yield func
 		if !have(i) {
 			continue
 		}
-		a.covered += int64(p.Payload)
+		a.covered.Add(int64(p.Payload))
 		if !yield(p.Key.CID().Hash()) {
 			return nil
 		}
@@ -222,10 +223,9 @@ func (a *announcing) piece(key merkle.Key) {
 func (a *announcing) swept(c dht.Cost) {
 	s := a.report()
 	s.Keys, s.Records, s.Peers, s.Bytes, s.Every = c.Keys, c.Records, c.Peers, c.Bytes, dht.Reprovide.Seconds()
-	if a.covered > 0 {
-		s.PerGiB = int64(float64(c.Bytes) * (1 << 30) / float64(a.covered))
+	if covered := a.covered.Swap(0); covered > 0 {
+		s.PerGiB = int64(float64(c.Bytes) * (1 << 30) / float64(covered))
 	}
-	a.covered = 0
 	a.mu.Lock()
 	a.status = s
 	a.mu.Unlock()
