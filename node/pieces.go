@@ -15,7 +15,7 @@ import (
 
 const (
 	maxStarted = 1024             // pieces in flight: enough for a tree of small files at 50 ms round trips
-	maxBytes   = 64 << 20         // of their buffers
+	maxBytes   = 32 << 20         // of their buffers: 1 Gbit/s over 250 ms; what a kill costs at most
 	syncBytes  = 64 << 20         // written between two syncs: what a crash may cost
 	syncEvery  = 10 * time.Second // and how long at most
 )
