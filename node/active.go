@@ -43,7 +43,8 @@ func (a *attempt) again(d *download) bool {
 		return false
 	}
 	if d.step.Done {
-		a.path = &d.step
+		step := d.step // a copy: it outlives d
+		a.path = &step
 	}
 	return true
 }

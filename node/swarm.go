@@ -252,7 +252,7 @@ func (n *Node) swarmStatus() SwarmStatus {
 	st := n.private.Status()
 	s := SwarmStatus{
 		Name: st.Name, Private: true, ID: st.ID.String(), Roles: st.Membership.Roles.String(), Expires: stamp(st.Membership.NotAfter),
-		Provisional: st.Provisional, Members: st.Connected, Pending: st.Pending, Revoked: st.Revoked, Sequence: st.Sequence,
+		Provisional: st.Membership.Provisional(), Members: st.Connected, Pending: st.Pending, Revoked: st.Revoked, Sequence: st.Sequence,
 		Authority: st.Authority, Warnings: st.Warnings,
 	}
 	for _, in := range st.Invites {

@@ -10,9 +10,8 @@ import (
 
 // Pieces in files that the user names are looked for by the store before the
 // first piece is asked for, and not beside the download: what is there is never
-// fetched then. It costs next to nothing, for files are read and hashed at the
-// speed of the disk while peers are found and dialled, only what has the length
-// of a missing piece is hashed at all, and it ends with the last missing piece.
+// fetched then. Peers are found and dialled meanwhile, only what has the length of
+// a missing piece is hashed, and it ends with the last missing piece.
 
 // createOptions say how the store opens the target.
 func (d *download) createOptions() store.CreateOptions {

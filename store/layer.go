@@ -77,8 +77,8 @@ func readFull(f *os.File, b []byte, off int64) (int, error) {
 // writeStep is the bytes of one write call. Linux makes a folio of the page cache
 // as large as the write: folios of 1 MiB come from free memory that a virtual
 // machine gave back to its host, and cost a fault there for each page. Writes of
-// 64 KiB take what was used before: four times faster on such a machine, and no
-// slower elsewhere.
+// 64 KiB take what was used before. On such a machine 1 GiB took 0.25 to 1.3 s in
+// steps of 1 MiB and 0.27 s in these.
 const writeStep = 64 << 10
 
 // writeSteps is WriteAt in steps of writeStep.

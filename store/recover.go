@@ -43,15 +43,11 @@ func isMoved(p placeRec) bool {
 
 // recoverPlace indexes a place under its final name.
 func (d *Disk) recoverPlace(n uint64) error {
-	w := &diskWriter{d: d, place: n, resumed: true}
-	err := d.view(func(t tx) (err error) {
-		w.rec, err = t.place(n)
-		return err
-	})
+	rec, err := d.placeRec(n)
 	if err != nil {
 		return err
 	}
-	w.key = w.rec.Root
+	w := &diskWriter{d: d, place: n, rec: rec, key: rec.Root, resumed: true}
 	var root rootRec
 	err = d.view(func(t tx) (err error) {
 		root, err = t.root(w.key)

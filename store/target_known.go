@@ -77,7 +77,7 @@ func (v version) unchanged(rel string, s state) bool {
 	return ok && s.regular && s.same(f.State) && s.settled(f.At)
 }
 
-// hasLeaf tells whether an stretch of a file is a leaf of the version.
+// hasLeaf tells whether a stretch of a file is a leaf of the version.
 func (v version) hasLeaf(rel string, e stretch, codec byte) bool {
 	i, ok := v.table.Lookup(rel)
 	if !ok {

@@ -41,7 +41,7 @@ func (w *diskWriter) replace(ctx context.Context, t *target) error {
 	if err := w.flush(); err != nil { // Open goes by what the index claims
 		return err
 	}
-	if err := w.surveyAt(ctx, w.update, t.final, t.final); err != nil {
+	if err := w.surveyAt(ctx, w.update, t.final); err != nil {
 		return fmt.Errorf("%w; what was fetched is kept as %s", err, t.partial)
 	}
 	w.update.changes = w.update.survey.changes()

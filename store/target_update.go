@@ -58,7 +58,7 @@ func (w *diskWriter) findUpdate(ctx context.Context, path string) (u *update, do
 		return nil, false, fmt.Errorf("update %s: it is a symlink: name what it leads to: %w", path, ErrExists)
 	}
 	u = &update{stood: fi.Mode().Perm(), survey: survey{layer: w.d.layer, passed: map[string]passed{}}}
-	if err := w.surveyAt(ctx, u, path, path); err != nil {
+	if err := w.surveyAt(ctx, u, path); err != nil {
 		return nil, false, err
 	}
 	c := u.survey.changes()
@@ -92,8 +92,8 @@ func (w *diskWriter) beginUpdate(ctx context.Context, opt *CreateOptions) (done 
 	return nil, nil
 }
 
-// surveyAt holds what stands at base to the versions that are known at path.
-func (w *diskWriter) surveyAt(ctx context.Context, u *update, path, base string) error {
+// surveyAt holds what stands at path to the versions that are known there.
+func (w *diskWriter) surveyAt(ctx context.Context, u *update, path string) error {
 	known, err := w.d.versionsOf(path)
 	if err != nil {
 		return err
@@ -102,10 +102,10 @@ func (w *diskWriter) surveyAt(ctx context.Context, u *update, path, base string)
 		return err
 	}
 	u.survey.versions = append([]version{{table: w.table, d: w.d}}, known...)
-	if err := u.survey.look(ctx, base, w.d.cfg.Hashers); err != nil {
+	if err := u.survey.look(ctx, path, w.d.cfg.Hashers); err != nil {
 		return err
 	}
-	return u.survey.refusal(base)
+	return u.survey.refusal(path)
 }
 
 // noPins returns ErrPinned if one of the versions at path is of another root

@@ -13,7 +13,7 @@ import (
 )
 
 // How fast connections are accepted before anything is known of the peer but its
-// address: a handshake costs about a millisecond of a core. Addresses at which
+// address: the handshake is what a stranger makes us pay for. Addresses at which
 // a member was admitted within memberFor, and loopback, have a budget of their own, so
 // that strangers cannot use it up.
 const (

@@ -22,7 +22,7 @@ func TestAdmission(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlace(t, options{members: 3})
 		a, b, c := p.members[0], p.members[1], p.members[2]
-		if !b.s.Status().Provisional {
+		if !b.s.Status().Membership.Provisional() {
 			t.Error("an invited node is more than provisional")
 		}
 		meet(t, c, b) // both provisional
@@ -32,10 +32,10 @@ func TestAdmission(t *testing.T) {
 				t.Errorf("talk: %v", err)
 			}
 		}
-		if st := b.s.Status(); st.Err != nil || st.Provisional || time.Until(st.Membership.NotAfter) < 364*24*time.Hour {
+		if st := b.s.Status(); st.Err != nil || st.Membership.Provisional() || time.Until(st.Membership.NotAfter) < 364*24*time.Hour {
 			t.Errorf("b is %+v", st)
 		}
-		if !c.s.Status().Provisional {
+		if !c.s.Status().Membership.Provisional() {
 			t.Error("c has not met the founder and is not provisional")
 		}
 		if got := len(a.s.Members()); got != 2 {

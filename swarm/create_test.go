@@ -39,7 +39,11 @@ func TestCreateJoinLeave(t *testing.T) {
 		t.Fatal(err)
 	}
 	invite := newInvite(t, s, membership.Member, time.Hour, 1)
-	if st := s.Status(); st.Err != nil || !st.HasKey || st.Membership.Roles != membership.AllRoles {
+	st := s.Status()
+	if _, err := authorityKey(st.Authority, false); err != nil {
+		t.Errorf("the authority's key is not where Status says: %v", err)
+	}
+	if st.Err != nil || st.Membership.Roles != membership.AllRoles {
 		t.Errorf("founder: %+v", st)
 	}
 	if err := s.Close(); err != nil {

@@ -167,13 +167,9 @@ func (s *Swarm) renewSelf(now time.Time) {
 	if s.st.Authority == "" || err == nil && now.Before(s.me.RenewAt()) || s.reg.Has(s.self) {
 		return
 	}
-	key, err := authorityKey(s.st.Authority, false)
-	if err != nil {
-		return // kept offline; Status warns in time
-	}
-	i, err := membership.Authority(key)
+	i, err := s.authority()
 	if err != nil || i.Swarm != s.id {
-		return
+		return // kept offline; Status warns in time
 	}
 	chain, err := i.Grant(now, s.self, membership.AllRoles, membership.Founder)
 	if err != nil {

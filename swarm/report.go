@@ -22,19 +22,17 @@ const (
 
 // Status is the swarm as this node sees it.
 type Status struct {
-	Name        string
-	ID          peer.ID
-	Membership  membership.Membership // zero with Err
-	Err         error                 // why the own membership does not count
-	Sequence    uint64                // of the newest list of revocations; 0 for none
-	Revoked     int                   // names on it
-	Connected   int                   // members
-	Pending     int                   // connected and not admitted
-	Warnings    []string              // what an operator should act on
-	Authority   string                // path of the authority's key if this node made the swarm
-	HasKey      bool                  // that file is there
-	Provisional bool
-	Invites     []Invite // that were made or counted here and have not ended, the next to end first
+	Name       string
+	ID         peer.ID
+	Membership membership.Membership // zero with Err
+	Err        error                 // why the own membership does not count
+	Sequence   uint64                // of the newest list of revocations; 0 for none
+	Revoked    int                   // names on it
+	Connected  int                   // members
+	Pending    int                   // connected and not admitted
+	Warnings   []string              // what an operator should act on
+	Authority  string                // path of the authority's key if this node made the swarm
+	Invites    []Invite              // that were made or counted here and have not ended, the next to end first
 }
 
 // Invite is the count of an invite.
@@ -177,16 +175,12 @@ func (s *Swarm) Status() Status {
 	err := s.judgeSelf(now)
 	st := Status{
 		Name: s.name, ID: s.id, Membership: s.me, Err: err, Sequence: s.reg.Sequence(), Revoked: len(s.reg.Names()),
-		Pending: pending, Authority: s.st.Authority, Provisional: s.me.Provisional(),
+		Pending: pending, Authority: s.st.Authority,
 	}
 	for _, c := range s.peers {
 		if c.in && c.welcomed {
 			st.Connected++
 		}
-	}
-	if s.st.Authority != "" {
-		_, keyErr := authorityKey(s.st.Authority, false)
-		st.HasKey = keyErr == nil
 	}
 	st.Warnings = s.warnings(now, err)
 	for id, in := range s.st.Invites {
