@@ -119,14 +119,6 @@ func (a *Announcer) AddKeys(keys Keys) {
 	}
 }
 
-// Cost is what it took so far to announce keys.
-func (a *Announcer) Cost() Cost {
-	if a.sweep == nil {
-		return Cost{}
-	}
-	return a.sweep.cost()
-}
-
 // Again announces all roots and keys once more, soon: at once the first time, at most
 // every 10 minutes if it is called often.
 func (a *Announcer) Again() {

@@ -11,7 +11,7 @@ import (
 
 const (
 	// announceBurst roots are announced at once, more of them announceRate a
-	// second, which with one peer is 2 kB/s and 0.4% of a core (scripts/bench-roots.sh):
+	// second, which with one peer is 2 kB/s and half a per cent of a core (scripts/bench-roots.sh):
 	// 50,000 roots take three and a half hours, and their records hold two days.
 	announceBurst = 64
 	announceRate  = 4

@@ -22,9 +22,8 @@ type sweep struct {
 	log    *slog.Logger
 	wake   chan struct{} // holds one value: the plan has changed
 
-	mu    sync.Mutex
-	plan  *sweepPlan
-	total Cost
+	mu   sync.Mutex
+	plan *sweepPlan
 }
 
 // change changes the plan and lets run look at it.
@@ -36,13 +35,6 @@ func (s *sweep) change(f func(p *sweepPlan, now time.Time)) {
 	case s.wake <- struct{}{}:
 	default:
 	}
-}
-
-// cost is what all batches took together.
-func (s *sweep) cost() Cost {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.total
 }
 
 // run ends with ctx.
@@ -114,9 +106,5 @@ func (s *sweep) do(ctx context.Context, job sweepJob) {
 func (s *sweep) provide(ctx context.Context, batch []mh.Multihash) (Cost, error) {
 	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
-	cost, err := s.router.ProvideMany(ctx, batch)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.total = s.total.Plus(cost)
-	return cost, err
+	return s.router.ProvideMany(ctx, batch)
 }

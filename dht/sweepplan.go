@@ -8,7 +8,7 @@ import (
 
 const (
 	// sweepBatch is how many keys are announced in one batch: enough for a dozen in
-	// each region of a swarm of 10,000 nodes, and few enough to stay below 10 MB.
+	// each region of a swarm of 10,000 nodes, and few enough to be held in memory.
 	sweepBatch = 8192
 	// maxSources bounds what is enumerated apart: beyond, all keys are swept.
 	maxSources = 64

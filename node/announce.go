@@ -57,12 +57,23 @@ func (a *announcing) config(cfg dht.AnnouncerConfig) dht.AnnouncerConfig {
 	return cfg
 }
 
-// held is what the node as a DHT server names itself for.
-func (a *announcing) held() func(mh.Multihash) bool {
-	if a == nil {
-		return nil
+// names is what the node as a DHT server names itself for: it need not have told
+// others of it yet, nor have found anybody to tell.
+func (n *Node) names() func(mh.Multihash) bool {
+	if n.announces == nil {
+		return n.holdsRoot
 	}
-	return a.n.holds
+	return n.holds
+}
+
+// holdsRoot reports whether the store has a root with this hash.
+func (n *Node) holdsRoot(key mh.Multihash) bool {
+	for _, codec := range []uint64{cid.Raw, cid.DagProtobuf} {
+		if _, err := n.store.Root(cid.NewCidV1(codec, key)); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // holds reports whether the store has a piece or a node of a tree with this hash.

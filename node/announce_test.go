@@ -254,3 +254,23 @@ func TestHolds(t *testing.T) {
 		t.Error("holds what was unshared")
 	}
 }
+
+// As a server a node names itself for every root from the moment that it has
+// it, also for those that wait to be announced because there is nobody to tell.
+func TestNamesItsRoots(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	first := share(t, n, put(t, "first", noise(48, 2*mib)), AddOptions{})
+	second := share(t, n, put(t, "second", noise(49, 10)), AddOptions{})
+	names := n.names()
+	if !names(first.Root.Hash()) || !names(second.Root.Hash()) {
+		t.Error("a root is not named")
+	}
+	if names(tableOf(t, n, first.Root).Pieces[0].Key.CID().Hash()) {
+		t.Error("a piece is named although roots alone are announced")
+	}
+	must(t, n.Unshare(t.Context(), first.Root.String()))
+	if names(first.Root.Hash()) {
+		t.Error("what was unshared is named")
+	}
+}

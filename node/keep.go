@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strconv"
 	"strings"
 
 	"github.com/ipfs/go-cid"
@@ -42,16 +41,11 @@ func ParseSize(s string) (int64, error) {
 	case "unlimited":
 		return noRoomLimit, nil
 	}
-	at := strings.IndexFunc(text, func(r rune) bool { return (r < '0' || r > '9') && r != '.' })
-	if at < 0 {
-		at = len(text)
-	}
-	n, err := strconv.ParseFloat(text[:at], 64)
-	unit, ok := sizeUnits[strings.TrimSpace(text[at:])]
-	if err != nil || !ok {
+	n, ok := amount(text, sizeUnits)
+	if !ok {
 		return 0, fmt.Errorf("size %q cannot be read; say 20GB, 500MiB, off or unlimited", s)
 	}
-	if n *= unit; n < 1 {
+	if n < 1 {
 		return 0, fmt.Errorf("size %q is nothing at all; say off to keep nothing, unlimited to keep everything", s)
 	}
 	if n > math.MaxInt64/2 {

@@ -137,7 +137,7 @@ func (n *Node) join(ctx context.Context) error {
 	local := n.loopbackOnly()
 	n.announces = newAnnouncing(n)
 	n.kad, err = dht.NewKad(n.host, dht.KadConfig{
-		Server: policy, Bootstrap: n.bootstrap, Held: n.announces.held(), Loopback: local, Log: n.log,
+		Server: policy, Bootstrap: n.bootstrap, Held: n.names(), Loopback: local, Log: n.log,
 		Prefix: n.prefix(), RoutingTableFilter: n.mayKeep(), QueryFilter: n.mayAsk(),
 	})
 	if err != nil {

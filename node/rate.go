@@ -37,16 +37,14 @@ func ParseRate(s string) (Rate, error) {
 	case "auto":
 		return Rate{}, fmt.Errorf("rate %q is not there yet; leave it out for the polite default, or say 20Mbit/s, off or unlimited", s)
 	}
-	at := strings.IndexFunc(text, func(r rune) bool { return (r < '0' || r > '9') && r != '.' })
-	if at < 0 {
+	if strings.IndexFunc(text, notNumber) < 0 {
 		return Rate{}, fmt.Errorf("rate %q has no unit; say 20Mbit/s, 2MB/s, off or unlimited", s)
 	}
-	n, err := strconv.ParseFloat(text[:at], 64)
-	unit, ok := rateUnits[strings.TrimSpace(text[at:])]
-	if err != nil || !ok {
+	bytes, ok := amount(text, rateUnits)
+	if !ok {
 		return Rate{}, fmt.Errorf("rate %q cannot be read; say 20Mbit/s, 2MB/s, off or unlimited", s)
 	}
-	bytes := math.Round(n * unit)
+	bytes = math.Round(bytes)
 	if bytes < 1 {
 		return Rate{}, fmt.Errorf("rate %q is nothing at all; say off to forbid and unlimited to allow everything", s)
 	}
@@ -54,4 +52,19 @@ func ParseRate(s string) (Rate, error) {
 		return Rate{}, fmt.Errorf("rate %q is too large; say unlimited", s)
 	}
 	return Rate{Bytes: int64(bytes)}, nil
+}
+
+// notNumber tells what a number as typed does not have. A comma may be a point
+// or nothing at all, by where one lives: it is refused.
+func notNumber(r rune) bool { return (r < '0' || r > '9') && r != '.' }
+
+// amount reads a number and its unit.
+func amount(text string, units map[string]float64) (n float64, ok bool) {
+	at := strings.IndexFunc(text, notNumber)
+	if at < 0 {
+		at = len(text)
+	}
+	n, err := strconv.ParseFloat(text[:at], 64)
+	unit, ok := units[strings.TrimSpace(text[at:])]
+	return n * unit, ok && err == nil
 }

@@ -76,22 +76,6 @@ EXAMPLE: shoal unpin bafy...`,
 	}
 }
 
-func runUnpin(c *cli.Context, sh *shell) (err error) {
-	if err := wantArgs(c, 1, 1); err != nil {
-		return err
-	}
-	root, err := merkle.Parse(c.Args().First())
-	if err != nil {
-		return &usageError{err}
-	}
-	s, err := sh.open(c, offline)
-	if err != nil {
-		return err
-	}
-	defer s.done(c.Context, sh, &err)
-	if err := s.Unpin(c.Context, root.String()); err != nil {
-		return err
-	}
-	sh.say("%v is no longer pinned", root)
-	return nil
+func runUnpin(c *cli.Context, sh *shell) error {
+	return onRoot(c, sh, "pinned", func(s *session, root string) error { return s.Unpin(c.Context, root) })
 }

@@ -61,10 +61,10 @@ func runSwarm(c *cli.Context, sh *shell) error {
 	name := c.Args().First()
 	verb, ok := swarmVerbs[name]
 	if !ok {
-		return &usageError{fmt.Errorf("what shall happen with the swarm? There are create, invite, join, members, revoke, leave, status")}
+		return &usageError{errors.New("what shall happen with the swarm? There are create, invite, join, members, revoke, leave, status")}
 	}
 	for _, f := range []string{"authority", "expires", "uses", "role"} {
-		if c.IsSet(f) && !strings.Contains(strings.Join(verb.flags, " "), f) {
+		if c.IsSet(f) && !slices.Contains(verb.flags, f) {
 			return &usageError{fmt.Errorf("--%s does not go with swarm %s", f, name)}
 		}
 	}
@@ -78,7 +78,7 @@ func runSwarm(c *cli.Context, sh *shell) error {
 }
 
 // swarmCreate makes a swarm with the node of the directory as its first member.
-func swarmCreate(c *cli.Context, sh *shell, args []string) (err error) {
+func swarmCreate(c *cli.Context, sh *shell, args []string) error {
 	cfg, _, err := sh.settings(c)
 	if err != nil {
 		return err
@@ -90,6 +90,15 @@ func swarmCreate(c *cli.Context, sh *shell, args []string) (err error) {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
+	return sh.enter(c, cfg, func(st node.SwarmStatus) {
+		sh.tellCreated(st)
+		sh.say("run it by: shoal node; let others in by: shoal swarm invite")
+	})
+}
+
+// enter makes the directory part of the swarm that cfg creates or joins, says so,
+// and prints what swarm that is.
+func (sh *shell) enter(c *cli.Context, cfg node.Config, say func(node.SwarmStatus)) (err error) {
 	s, err := sh.stopped(c, cfg)
 	if err != nil {
 		return err
@@ -99,8 +108,7 @@ func swarmCreate(c *cli.Context, sh *shell, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	sh.tellCreated(st.Swarm)
-	sh.say("run it by: shoal node; let others in by: shoal swarm invite")
+	say(st.Swarm)
 	if sh.json {
 		return sh.printJSON(st.Swarm)
 	}
@@ -183,20 +191,9 @@ func swarmJoin(c *cli.Context, sh *shell, args []string) (err error) {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	s, err := sh.stopped(c, cfg)
-	if err != nil {
-		return err
-	}
-	defer s.done(c.Context, sh, &err)
-	st, err := s.Status(c.Context)
-	if err != nil {
-		return err
-	}
-	sh.say("joined the private swarm %s; run it by: shoal node", printable(st.Swarm.Name))
-	if sh.json {
-		return sh.printJSON(st.Swarm)
-	}
-	return sh.print(st.Swarm.ID)
+	return sh.enter(c, cfg, func(st node.SwarmStatus) {
+		sh.say("joined the private swarm %s; run it by: shoal node", printable(st.Name))
+	})
 }
 
 // readInvite replaces "-" by what stands on standard input.

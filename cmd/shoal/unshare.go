@@ -15,7 +15,13 @@ EXAMPLE: shoal unshare bafy...`,
 	}
 }
 
-func runUnshare(c *cli.Context, sh *shell) (err error) {
+func runUnshare(c *cli.Context, sh *shell) error {
+	return onRoot(c, sh, "served", func(s *session, root string) error { return s.Unshare(c.Context, root) })
+}
+
+// onRoot does something to the root that is the only argument, after which it is
+// no longer what the word says.
+func onRoot(c *cli.Context, sh *shell, word string, do func(s *session, root string) error) (err error) {
 	if err := wantArgs(c, 1, 1); err != nil {
 		return err
 	}
@@ -28,9 +34,9 @@ func runUnshare(c *cli.Context, sh *shell) (err error) {
 		return err
 	}
 	defer s.done(c.Context, sh, &err)
-	if err := s.Unshare(c.Context, root.String()); err != nil {
+	if err := do(s, root.String()); err != nil {
 		return err
 	}
-	sh.say("%v is no longer served", root)
+	sh.say("%v is no longer %s", root, word)
 	return nil
 }
