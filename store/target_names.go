@@ -16,8 +16,8 @@ import (
 // It shows when the second is made, and when a target is sealed, which a resumed
 // one needs because it finds its own names taken.
 
-// makeEntry runs make, which gives an entry its name. In a target that was not resumed a name that is
-// taken all the same is another entry's: ErrUnsafe.
+// makeEntry runs make, which gives an entry its name. In a target that was not
+// resumed a name that is taken all the same is another entry's: ErrUnsafe.
 func (t *target) makeEntry(entry int, make func() error) error {
 	t.making.Lock()
 	defer t.making.Unlock()

@@ -181,8 +181,8 @@ func (s *survey) eraseFile(old string) bool {
 
 // forgetOthers forgets what stood where next, a place that the caller has
 // entered, stands now. It returns the roots that had no other place. One that is
-// being fetched, or was pinned after the exchange, is left: what it has there no longer verifies, and is withdrawn
-// when it is read.
+// being fetched, or was pinned after the exchange, is left: what it has there no
+// longer verifies, and is withdrawn when it is read.
 func (d *Disk) forgetOthers(next placeRec, n uint64) (gone []cid.Cid, err error) {
 	vs, err := d.versionsOf(next.Target)
 	if err != nil {
