@@ -118,7 +118,7 @@ func (s *killTable) print(t *testing.T) {
 
 // mostAgain is how much a resume may fetch again: what was in flight, which the
 // sender has counted when it is in the buffers of the connection.
-const mostAgain = 20 << 20
+const mostAgain = 16 << 20
 
 // seeder is a node of this process that holds what is fetched.
 type seeder struct {
