@@ -86,6 +86,12 @@ memory() {
 # Network namespaces that a script made are removed by drop_netns.
 netns=()
 
+# need_netns: give up where network namespaces cannot be made.
+need_netns() {
+	[ "$(id -u)" = 0 ] || die "network namespaces need root"
+	want ip iproute2 && want tc iproute2 || die "this needs ip and tc (Debian: iproute2)"
+}
+
 # add_netns NAME: a network namespace of our own, its loopback up.
 add_netns() {
 	ip netns add "$1" 2>/dev/null || return
