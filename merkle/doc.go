@@ -1,5 +1,5 @@
-// Package merkle names content and proves it: content IDs, UnixFS trees and the
-// table of verified pieces of a root.
+// Package merkle names content and proves it: content IDs, UnixFS trees, the
+// table of verified pieces of a root, and manifests that a publisher has signed.
 //
 // It is pure: bytes and digests come in, identifiers, blocks and errors go out.
 // Reading files and hashing in parallel belong to store, fetching to exchange
@@ -23,6 +23,13 @@
 // source. Any UnixFS tree is read, not only those of the profiles; TestTree has
 // the rules as scenarios. Resolve walks a path through directories without
 // loading the rest.
+//
+// # Publishing
+//
+// A Manifest says which root is the newest version of a name. Its publisher
+// signs it in a libp2p envelope, which is written and read here with the
+// standard library's Ed25519, so that no network code is linked; a test holds it
+// to libp2p's. ReadSigned reads it as a file, with tree and sub-hashes.
 //
 // Read Tree next: its rules are what everybody who exchanges a root agrees on.
 package merkle

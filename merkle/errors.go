@@ -15,6 +15,8 @@ var (
 	ErrTooLarge = errors.New("tree too large")
 	// ErrNoEntry says that a path names nothing below its root.
 	ErrNoEntry = errors.New("no such entry")
+	// ErrSignature says that a manifest is not signed by the key that it names.
+	ErrSignature = errors.New("wrong signature")
 )
 
 // Limits of a tree, per root. Whatever a stranger publishes, a Tree holds at
