@@ -40,6 +40,7 @@ var shoal = laws{
 		{"exchange/pb", nil, nil},
 		{"exchange/pick", nil, nil},
 		{"internal/archtest", nil, nil},
+		{"internal/natprobe", nil, nil},
 		{"internal/stranger", nil, nil},
 		{"internal/testnet", nil, nil},
 		{"merkle", nil, nil},
