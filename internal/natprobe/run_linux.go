@@ -3,15 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 )
-
-func main() {
-	if err := run(os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, "natprobe:", err)
-		os.Exit(1)
-	}
-}
 
 func run(args []string) error {
 	if len(args) > 0 {

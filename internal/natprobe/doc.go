@@ -10,4 +10,6 @@
 // A NAT is named by RFC 4787's words: its mapping is EIM (one outside port for
 // all destinations) or EDM (one for each), its filter EIF (anybody may use a
 // mapping), ADF (addresses that were spoken to) or APDF (addresses and ports).
+//
+// Read run_linux.go next.
 package main
