@@ -26,7 +26,9 @@ func TestComplete(t *testing.T) {
 		"get|--j":                 "--json",
 		"get|-o":                  "-o",
 		"get|x|--see":             "--seed",
-		"get|--seed|--see":        "",                                        // once is enough
+		"get|--seed|--see":        "",                // once is enough
+		"get|--seed|ba":           "bafyone bafytwo", // its value stands behind =
+		"get|--seed=1.5|ba":       "bafyone bafytwo",
 		"get|--origin|u|--origin": "--origin-after --origin --origin-header", // this may be repeated
 		"get|--class|b":           "background",
 		"get|--class=|":           "bafyone bafytwo Qmthree",

@@ -13,13 +13,14 @@ import (
 )
 
 func getVerb(sh *shell) *cli.Command {
+	var stay stay
 	flags := []cli.Flag{
 		&cli.StringFlag{Name: "o", Usage: "`PATH`: the result, new unless --update", DefaultText: "the content's name, else CID"},
 		&cli.StringFlag{Name: "class", Usage: "`CLASS`: interactive (default), background (peers first), economy (origin last)"},
 		&cli.DurationFlag{Name: "origin-after", Usage: "`D`: leave peers so long before the origin", DefaultText: "as the class says"},
 		&cli.StringSliceFlag{Name: "using", Usage: "`PATH`: take pieces from here, such as an older version; only read, repeatable"},
-		&cli.BoolFlag{Name: "update", Usage: "bring what stands at -o to this version, and switch when all of it is here"},
-		&cli.BoolFlag{Name: "seed", Usage: "stay and serve when done"},
+		&cli.BoolFlag{Name: "update", Usage: "bring what stands at -o to this version, switch when all is here"},
+		newStayFlag(&stay),
 	}
 	flags = append(flags, fetchFlags()...)
 	return &cli.Command{
@@ -33,11 +34,17 @@ that path; it refuses if anything else is there. Until it switches it needs room
 EXAMPLE: shoal get 'shoal:bafy...?peer=/ip4/192.0.2.7/tcp/7461/p2p/12D3KooW...' -o big.iso
          shoal get bafy... -o site --update`,
 		Flags:  append(flags, optionFlags(rates...)...),
-		Action: func(c *cli.Context) error { return runGet(c, sh) },
+		Action: func(c *cli.Context) error { return runGet(c, sh, stay) },
 	}
 }
 
-func runGet(c *cli.Context, sh *shell) (err error) {
+// got is the JSON of get.
+type got struct {
+	*node.Result
+	Shared shared `json:"shared"`
+}
+
+func runGet(c *cli.Context, sh *shell, stay stay) (err error) {
 	target, err := oneTarget(c)
 	if err != nil {
 		return err
@@ -68,15 +75,22 @@ func runGet(c *cli.Context, sh *shell) (err error) {
 	if err != nil {
 		return err
 	}
+	after := stay.of(s)
 	if sh.json {
-		err = sh.printJSON(result)
+		err = sh.printJSON(got{result, after})
 	} else {
 		err = sh.print(result.Path)
 	}
-	if err != nil || !c.Bool("seed") {
+	if err != nil {
 		return err
 	}
-	return seed(c.Context, sh, s)
+	if after.By == "get" {
+		return seed(c.Context, sh, s, stay, result)
+	}
+	if !sh.json {
+		sh.say("%s", sharedLine(after, result.Size))
+	}
+	return nil
 }
 
 // look says what is being looked for, then finds or starts the node: the words
@@ -106,21 +120,6 @@ func (sh *shell) fetch(ctx context.Context, s *session, target merkle.Target, op
 		}
 	}
 	return result, nil
-}
-
-// seed stays until interrupted, or returns at once when a running node serves.
-func seed(ctx context.Context, sh *shell, s *session) error {
-	if s.running {
-		sh.say("the running node serves it")
-		return nil
-	}
-	if err := announceNode(ctx, sh, s); err != nil {
-		return err
-	}
-	sh.say("seeding until interrupted (Ctrl-C)")
-	<-ctx.Done()
-	sh.say("stopping")
-	return nil
 }
 
 // usingPaths makes paths absolute and refuses those that are not there.

@@ -120,6 +120,9 @@ func flagHelp(flags []cli.Flag) string {
 		if arg != "" {
 			name += " " + arg
 		}
+		if o, ok := f.(interface{ Optional() string }); ok {
+			name += "[=" + o.Optional() + "]"
+		}
 		if text := doc.GetDefaultText(); arg != "" && text != "" && text != "none" {
 			usage += " (default: " + text + ")"
 		}
