@@ -3,55 +3,55 @@
 # limits. Every line is a ratio of two things measured in the same run, each the
 # median of alternating runs, so the machine cancels out.
 #
-#   scripts/bench.sh [--runs N] [--size MIB] [--smoke] [--json] [--only REGEX]
-#                    [--work DIR] [--shoal FILE]
+#   scripts/bench.sh [TABLE] [--runs N] [--size MIB] [--smoke] [--json] [--only REGEX]
+#                    [--work DIR] [--chart FILE] [--shoal FILE]
 #
-#   --runs N      runs of each side, 5
+#   crowd         the table of crowds in network namespaces, instead of the first one
+#   --runs N      runs of each side, 5; of crowds 1
 #   --size MIB    size of the file in MiB, 1024
 #   --smoke       64 MiB, one run: shows that every line can still be measured
 #   --json        an array instead of a table
 #   --only REGEX  the lines whose name in the list below matches, such as tree
 #   --work DIR    where files and homes go, so which disk is measured; $TMPDIR or /tmp
+#   --chart FILE  draw the chart of a table that has one, as SVG
 #   --shoal FILE  measure this binary instead of building one
 #
 # It exits 1 when a line could not be measured. A line that needs what this
 # machine lacks is skipped, and says so; a missed target is "no" under ok.
 #
-# The lines are in scripts/lines.sh, and one with its helpers each in the files
-# scripts/bench-NAME.sh, which define line_NAME.
+# The lines of the first table are in scripts/lines.sh, and one with its helpers each
+# in the files scripts/bench-NAME.sh, which define line_NAME; those of another in
+# scripts/lines-TABLE.sh, which names them in lines and may define prepare.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 . scripts/lib.sh
-. scripts/lines.sh
 
-lines=(get add origin serve idle first tree large peers mdns)
-for file in scripts/bench-*.sh; do
-	name=${file#scripts/bench-} name=${name%.sh}
-	grep -qs "^line_$name()" "$file" || continue
-	. "$file"
-	lines+=("$name")
-done
-runs=5 size=1024 json=false only=. work=${TMPDIR:-/tmp} shoal=
+runs='' size=1024 json=false only=. work='' shoal='' smoke=false chart='' table=''
 
 usage() { sed -n '/^#   scripts/,/^#   --shoal/s/^# \{0,3\}//p' scripts/bench.sh; }
 
 while (($#)); do
 	case $1 in
-	--smoke) size=64 runs=1 ;;
+	--smoke) size=64 runs=1 smoke=true ;;
 	--json) json=true ;;
 	--help | -h) usage && exit ;;
-	--runs | --size | --only | --work | --shoal)
+	--runs | --size | --only | --work | --chart | --shoal)
 		(($# > 1)) || die "$1 needs a value"
 		printf -v "${1#--}" %s "$2"
 		shift
 		;;
 	*)
-		usage >&2
-		exit 2
+		if [[ ! $1 =~ ^[a-z]+$ || -n $table || ! -f scripts/lines-$1.sh ]]; then
+			usage >&2
+			exit 2
+		fi
+		table=$1
 		;;
 	esac
 	shift
 done
+. "scripts/lines${table:+-$table}.sh"
+: "${runs:=5}" "${work:=${TMPDIR:-/tmp}}"
 [[ $runs =~ ^[1-9][0-9]*$ && $size =~ ^[1-9][0-9]*$ ]] || die "--runs and --size are whole numbers from 1"
 if [ "$(uname)" != Linux ]; then
 	say "skipped: it reads /proc, so it runs on Linux only"
@@ -61,15 +61,15 @@ fi
 # The names, results and reasons of the lines measured so far.
 names=() units=() ours=() others=() ratios=() targets=() oks=() unmeasured=0
 
-# row NAME UNIT OURS OTHERS TARGET [STRETCH]: a measured line. OURS and OTHERS
+# row NAME UNIT OURS OTHERS [TARGET [STRETCH]]: a measured line. OURS and OTHERS
 # are lists of numbers in UNIT; the ratio of their medians should be TARGET at most.
 row() {
 	local a b ratio ok=no
 	a=$(median $3) b=$(median $4)
-	ratio=$(awk -v a="$a" -v b="$b" 'BEGIN { printf "%.2f", a / b }')
-	awk -v a="$a" -v b="$b" -v t="$5" 'BEGIN { exit !(a / b <= t) }' && ok=yes
+	ratio=$(awk -v a="$a" -v b="$b" 'BEGIN { printf (a / b < 0.1 ? "%.4f" : "%.2f"), a / b }')
+	awk -v a="$a" -v b="$b" -v t="${5:-0}" 'BEGIN { exit !(a / b <= t) }' && ok=yes
 	names+=("$1") units+=("$2") ours+=("$a") others+=("$b") ratios+=("$ratio")
-	targets+=("<=$5${6:+ ($6)}") oks+=("$ok")
+	targets+=("${5:+<=$5}${6:+ ($6)}") oks+=("${5:+$ok}")
 }
 
 # without NAME WORDS: a line without figures, and why.
@@ -117,7 +117,7 @@ print_table() {
 	for i in "${names[@]}"; do
 		((${#i} <= width)) || width=${#i}
 	done
-	format="%-${width}s | %9s | %9s | %5s | %-12s | %s\\n"
+	format="%-${width}s | %9s | %9s | %6s | %-13s | %s\\n"
 	printf "$format" line shoal other ratio target ok
 	for i in "${!names[@]}"; do
 		printf "$format" "${names[i]}" "$(shown "${ours[i]}" "${units[i]}")" "$(shown "${others[i]}" "${units[i]}")" \
@@ -134,12 +134,8 @@ if [ -z "$shoal" ]; then
 	shoal=$tmp/shoal
 	build_shoal "$shoal" || die "cmd/shoal does not build"
 fi
-mkdir "$tmp/www"
-file=$tmp/www/file.bin
-head -c $((size << 20)) /dev/urandom >"$file"
-quietly "$shoal" --dir "$tmp/hash" add -q --only-hash "$file" || die "$why"
-cid=$(cat "$tmp/stdout")
-say "$size MiB, $runs runs, $(nproc) cores, Linux $(uname -r), $("$shoal" version 2>/dev/null | head -n 1), files on $(stat -f -c %T "$tmp")"
+say "$runs runs, $(nproc) cores, Linux $(uname -r), $("$shoal" version 2>/dev/null | head -n 1), files on $(stat -f -c %T "$tmp")"
+prepare || die "$why"
 
 for line in "${lines[@]}"; do
 	[[ $line =~ $only ]] || continue

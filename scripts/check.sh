@@ -80,6 +80,7 @@ else
 fi
 step "demo" scripts/demo.sh --small --shoal "$tmp/shoal"
 step "bench" scripts/bench.sh --smoke --shoal "$tmp/shoal"
+step "crowd" scripts/bench.sh crowd --smoke --only '^(sixteen|riders)$' --shoal "$tmp/shoal"
 for target in windows/amd64 darwin/arm64 linux/arm64 linux/amd64 darwin/amd64 windows/arm64; do
 	# Cold, each takes about a minute on two cores; CI must end within 15.
 	if [ "$target" = "$(go env GOHOSTOS)/$(go env GOHOSTARCH)" ]; then

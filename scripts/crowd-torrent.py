@@ -5,8 +5,8 @@
     crowd-torrent.py get TORRENT FILE ADDRESS GATE END HOLDER...
 
 seed and get print 'ready' on stderr and stay until they are ended. get waits
-until GATE, a fifo, is opened for writing; when it has all it writes '0 TIME' to
-END, a name ending in .end, and what it got twice beside it as .get.
+until GATE, a fifo, is opened for writing; when it has all it writes '0 START DONE'
+to END, a name ending in .end, and what it got twice beside it as .get.
 """
 import os
 import sys
@@ -66,6 +66,7 @@ def get(torrent, file, address, gate, end, *holders):
     ses = session(address)
     print("ready", file=sys.stderr, flush=True)
     open(gate).close()
+    began = time.time()
     handle = add(ses, torrent, file, lt.torrent_flags.default_flags & ~lt.torrent_flags.auto_managed
                  & ~lt.torrent_flags.paused)
     for holder in holders:
@@ -80,7 +81,7 @@ def get(torrent, file, address, gate, end, *holders):
     with open(end.removesuffix("end") + "get", "w") as out:
         print(f'{{"duplicate_bytes":{handle.status().total_redundant_bytes}}}', file=out)
     with open(end + ".part", "w") as out:
-        out.write(f"0 {done:.6f}\n")
+        out.write(f"0 {began:.6f} {done:.6f}\n")
     os.rename(end + ".part", end)
     while True:
         time.sleep(60)

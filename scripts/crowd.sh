@@ -1,31 +1,61 @@
 # A crowd in network namespaces; sourced after lib.sh, not run. The caller sets
-# shoal and tmp and ends with stop_all and drop_netns.
+# shoal, labwatch and tmp and ends with stop_all and drop_netns.
 #
-# A switch, and one host behind it for each holder and each peer. A host's
-# upload is limited where it leaves the host, its download where it leaves the
-# switch, both by tbf, so what counts is what Ethernet carries: 1514 bytes for
-# 1448 of TCP. Nothing else delays a packet: a round trip is what the queues make it.
+# A switch, and a host behind it for each holder (h1, h2, ...), peer (p1, ...) and
+# free-rider (r1, ...). A host's upload is limited where it leaves the host, its
+# download where it leaves the switch, both by tbf, so what counts is what Ethernet
+# carries: 1514 bytes for 1448 of TCP. Nothing else delays a packet: a round trip
+# is what the queues make it.
 #
-# crowd_run SYSTEM runs the crowd that the array crowd describes and leaves what
-# it measured in the array result.
-
-# What a run is: rates in Mbit/s, size in MiB. path is what the hosts are to each
-# other: lan when they share a subnet, wan when each is alone in its own.
-declare -A crowd=([peers]=16 [size]=64 [holders]=1 [up_holder]=50 [up]=25 [down]=100 [path]=wan)
-
-# What a run gave: seconds from the release to the peers' ends (last, median,
-# done lists all), the bound in seconds (bound), last / bound (ratio) and the same
-# without headers (corrected); copies the first holder sent (copies, of the wire,
-# without headers) in all and until every byte stood elsewhere (spread); bytes got
-# twice and bytes that are neither content nor headers, in percent of N contents
-# (duplicates, control); seconds of a core (cpu) and the machine's use in percent (busy).
-declare -A result=()
+# crowd_set NAME=VALUE... says what a run is, crowd_run SYSTEM runs it and leaves
+# what it measured in the array result. A system is a function crowd_SYSTEM.
+. scripts/crowd-systems.sh
 
 headers=1.0456 # 1514 / 1448: Ethernet, IP and TCP with timestamps
-declare -A crowd_made=()
+
+declare -A crowd=()
+
+# crowd_set [NAME=VALUE...]: the parameters of the runs to come; what is not named
+# is as here. Rates are in Mbit/s, the size in MiB.
+#
+#   path    what the hosts are to each other: wan when each is alone in its subnet,
+#           lan when they share one
+#   swarm   open or private
+#   stay    yes: a node for each peer, which serves on when its get is done; no: a
+#           get that ends
+#   over    the peers come at random times within so many seconds; the same ones
+#           with the same seed
+#   riders  how many free-riders there are beside the peers; rider is what they do
+#   leave   so many peers, drawn at random, leave between a quarter and three
+#           quarters of the bound
+#   give    the first holder leaves when it has sent so many copies
+crowd_set() {
+	local pair
+	crowd=([peers]=16 [size]=64 [holders]=1 [up_holder]=50 [up]=25 [down]=100 [path]=wan [swarm]=open [stay]=yes
+		[over]=0 [seed]=1 [riders]=0 [rider]=passive [leave]=0 [give]=0)
+	for pair in "$@"; do
+		crowd[${pair%%=*}]=${pair#*=}
+	done
+}
+crowd_set
+
+# What a run gave:
+#   done         seconds from each peer's start to its end; last, median: of them
+#   lost         of a crowd in which some leave: who stayed and was not done
+#   riders       the same of the free-riders; of one that was not done when the
+#                peers had been for twice their time, how long it had tried
+#   bound        the least seconds possible; ratio: last / bound; corrected:
+#                ratio without headers
+#   copies       what the first holder sent, in contents, without headers; told: the
+#                same as its status says; spread: until every byte stood at some peer
+#   duplicates   what was got twice, control: what is neither content nor headers nor
+#                got twice, both in percent of what the peers fetched
+#   cpu, busy    seconds of a core that the processes had; percent of all cores that
+#                the machine was at work
+declare -A result=()
 
 # calc EXPRESSION: a number by awk.
-calc() { awk "BEGIN { printf \"%.6g\", $1 }"; }
+calc() { awk "BEGIN { printf \"%.12g\", $1 }"; }
 
 # crowd_bound: max(F/u_s, F/d_min, N F/(u_s + sum u_i)) of the crowd, in seconds.
 crowd_bound() {
@@ -39,7 +69,7 @@ crowd_bound() {
 }
 
 # crowd_ip HOST: its address: h1 is 11.7.1.1, p16 is 11.7.2.16.
-crowd_ip() { case $1 in h*) echo "11.7.1.${1#h}" ;; p*) echo "11.7.2.${1#p}" ;; esac }
+crowd_ip() { case $1 in h*) echo "11.7.1.${1#h}" ;; p*) echo "11.7.2.${1#p}" ;; r*) echo "11.7.3.${1#r}" ;; esac }
 
 # crowd_host HOST UP DOWN: make it unless it is there, and limit its link.
 crowd_host() {
@@ -53,35 +83,31 @@ crowd_host() {
 	fi
 	ip -n "$ns" addr flush dev eth0 && ip -n "$ns" addr add "$ip/$net" dev eth0 &&
 		ip -n "$ns" route replace 11.7.0.0/16 dev eth0 scope link &&
-		tc -n "$ns" qdisc replace dev eth0 root tbf rate "$2mbit" burst 128kb latency 50ms &&
-		tc -n "${crowd_id}sw" qdisc replace dev "v$1" root tbf rate "$3mbit" burst 128kb latency 50ms
+		tc -n "$ns" qdisc replace dev eth0 root tbf rate "$2mbit" burst 72kb latency 50ms &&
+		tc -n "${crowd_id}sw" qdisc replace dev "v$1" root tbf rate "$3mbit" burst 72kb latency 50ms
 }
+declare -A crowd_made=()
 
-# crowd_hosts: the switch and every host of this crowd.
+# crowd_hosts: the switch and every host of this crowd. Hosts are kept for later runs.
 crowd_hosts() {
 	local i
+	why="no network namespaces with tbf here"
 	if [ -z "${crowd_id:-}" ]; then
 		crowd_id=cl$$
 		add_netns "${crowd_id}sw" &&
 			ip -n "${crowd_id}sw" link add br0 type bridge forward_delay 0 mcast_snooping 0 &&
 			ip -n "${crowd_id}sw" link set br0 up || return
 	fi
-	crowd_holders=() crowd_peers=()
+	holders=() peers=() riders=()
 	for ((i = 1; i <= crowd[holders]; i++)); do
-		crowd_host "h$i" "${crowd[up_holder]}" "${crowd[down]}" || return
-		crowd_holders+=("h$i")
+		holders+=("h$i") && crowd_host "h$i" "${crowd[up_holder]}" "${crowd[down]}" || return
 	done
 	for ((i = 1; i <= crowd[peers]; i++)); do
-		crowd_host "p$i" "${crowd[up]}" "${crowd[down]}" || return
-		crowd_peers+=("p$i")
+		peers+=("p$i") && crowd_host "p$i" "${crowd[up]}" "${crowd[down]}" || return
 	done
-}
-
-# crowd_on HOST COMMAND...: run in a host.
-crowd_on() {
-	local ns=$crowd_id$1
-	shift
-	ip netns exec "$ns" "$@"
+	for ((i = 1; i <= crowd[riders]; i++)); do
+		riders+=("r$i") && crowd_host "r$i" "${crowd[up]}" "${crowd[down]}" || return
+	done
 }
 
 # crowd_start HOST COMMAND...: start a process in a host that stays; what it
@@ -91,10 +117,11 @@ crowd_start() {
 	shift
 	ip netns exec "$crowd_id$host" "$@" </dev/null >"$home/$host.out" 2>"$home/$host.err" &
 	pids[$!]=1
-	crowd_pids+=($!)
+	started[$host]=$!
 }
 
-# crowd_await HOST WORDS: wait until what a process of crowd_start says begins so.
+# crowd_await HOST WORDS: wait until what a process of crowd_start says has a line
+# that begins so.
 crowd_await() {
 	local i
 	for ((i = 0; i < 600; i++)); do
@@ -105,19 +132,25 @@ crowd_await() {
 	return 1
 }
 
-# crowd_wait HOST COMMAND...: a process that waits at the gate and then runs
-# COMMAND; its status and the time of its end go to HOST.end, what it cost to HOST.cost.
+# crowd_wait HOST COMMAND...: a process that waits at the gate and for its time,
+# and then runs COMMAND in its host; its status and the times of its start and end
+# go to HOST.end, what it prints to HOST.get and HOST.say, what it cost to HOST.cost.
 crowd_wait() {
-	local host=$1
+	local host=$1 ns=$crowd_id$1 delay=$((crowd[over] ? RANDOM * crowd[over] * 1000 / 32768 : 0)) from child
 	shift
 	(
 		: <"$home/gate"
-		timeout "$limit" "$@" </dev/null >"$home/$host.get" 2>"$home/$host.say"
-		echo "$? $EPOCHREALTIME" >"$home/$host.end"
-		times | awk 'NR == 2 { gsub("[ms]", " "); print $1 * 60 + $2 + $3 * 60 + $4 }' >"$home/$host.cost"
+		((delay == 0)) || sleep "$((delay / 1000)).$(printf %03d $((delay % 1000)))"
+		trap 'kill "$child"; exit 143' TERM
+		from=$EPOCHREALTIME
+		timeout "$limit" ip netns exec "$ns" "$@" </dev/null >"$home/$host.get" 2>"$home/$host.say" &
+		child=$!
+		wait "$child"
+		echo "$? $from $EPOCHREALTIME" >"$home/$host.end"
+		times >"$home/$host.cost"
 	) &
 	pids[$!]=1
-	crowd_waiting[$!]=$host
+	waiting[$host]=$!
 }
 
 # crowd_sent HOST: bytes and packets that left a host, headers and all.
@@ -133,136 +166,163 @@ crowd_sum() { awk '/^qdisc/ { t = $2 == "tbf" } t && $1 == "Sent" { b += $2; p +
 crowd_cost() {
 	local pid
 	{
-		for pid in "${crowd_pids[@]}"; do
+		for pid in "${started[@]}"; do
 			awk -v hz="$(getconf CLK_TCK)" '{ print ($14 + $15) / hz }' "/proc/$pid/stat" 2>/dev/null
 		done
-		cat "$home"/*.cost 2>/dev/null
+		# of bash's times, the second line is of the children
+		cat "$home"/*.cost 2>/dev/null | awk 'NR % 2 == 0 { gsub("[ms]", " "); print $1 * 60 + $2 + $3 * 60 + $4 }'
 	} | awk '{ s += $1 } END { printf "%.3f", s }'
 }
 
 # crowd_busy: ticks that the machine worked and ticks that there were.
 crowd_busy() { awk '$1 == "cpu" { print $2 + $3 + $4 + $7 + $8 + $9, $2 + $3 + $4 + $5 + $6 + $7 + $8 + $9; exit }' /proc/stat; }
 
-# crowd_file: random content of the crowd's size, left in file; made once.
+# crowd_file: random content of the crowd's size, left in content; made once.
 crowd_file() {
-	file=$tmp/content-${crowd[size]}
-	[ -s "$file" ] || head -c $((crowd[size] << 20)) /dev/urandom >"$file"
+	content=$tmp/content-${crowd[size]} bytes=$((crowd[size] << 20))
+	[ -s "$content" ] || head -c $bytes /dev/urandom >"$content"
 }
 
 # crowd_run SYSTEM: one run; 1 with the reason in why when it cannot be measured.
+# With keep set, what everybody said is left in the folder keep/SYSTEM-N.
 crowd_run() {
-	why="no reason given"
-	local home status=0 limit crowd_pids=()
-	local -A crowd_waiting=()
+	local home status=0 limit content bytes host holders peers riders leavers=()
+	local -A started=() waiting=() extra=()
 	home=$(mktemp -d "$tmp/crowd.XXXXXX") && mkfifo "$home/gate" || return
-	limit=$(calc "int(20 + 8 * $(crowd_bound))")
+	limit=$(calc "int(20 + ${crowd[over]} + 8 * $(crowd_bound))")
 	result=()
-	crowd_file && crowd_hosts && "crowd_$1" && crowd_measure "$1" || status=1
-	stop "${crowd_pids[@]}" "${!crowd_waiting[@]}"
-	if ((status)) && [ -n "${CROWD_KEEP:-}" ]; then
-		cp -r "$home" "$CROWD_KEEP"
-	fi
+	RANDOM=${crowd[seed]}
+	crowd_file && crowd_hosts && "crowd_$1" && crowd_measure || status=1
+	[ -z "${keep:-}" ] || crowd_keep "$1"
+	stop "${extra[@]}" "${waiting[@]}" "${started[@]}"
 	rm -rf "$home"
 	return $status
 }
 
-# crowd_measure SYSTEM: open the gate, wait for all, and fill result.
+# crowd_keep SYSTEM: keep what everybody said, and what the nodes say now.
+crowd_keep() {
+	local host into=$keep/$1-$((++kept))
+	mkdir -p "$into"
+	for host in "${holders[@]}" "${peers[@]}" "${riders[@]}"; do
+		[ ! -S "$home/$host/api.sock" ] || timeout 5 "$shoal" --dir "$home/$host" status --json >"$into/$host.status" 2>&1
+	done
+	cp "$home"/*.{out,err,get,say,end} "$into" 2>/dev/null
+	declare -p crowd result >"$into/result"
+}
+kept=0
+
+# crowd_watch: begin to watch the first holder's link: when the content is spread,
+# and when it leaves.
+crowd_watch() {
+	ip netns exec "${crowd_id}h1" "$labwatch" -size "$bytes" "$home/p*.got" "$home/.p*.got.shoal-partial*" \
+		>"$home/spread.out" 2>"$home/spread.err" &
+	pids[$!]=1 extra[spread]=$!
+	crowd_await spread ready || return
+	[ "${crowd[give]}" != 0 ] || return 0
+	ip netns exec "${crowd_id}h1" "$labwatch" -sent "$(calc "int($bytes * ${crowd[give]})")" -end "${started[h1]}" \
+		>"$home/give.out" 2>"$home/give.err" &
+	pids[$!]=1 extra[give]=$!
+	crowd_await give ready
+}
+
+# crowd_leavers: who leaves, drawn at random, each killed at its time.
+crowd_leavers() {
+	local host bound
+	bound=$(crowd_bound)
+	leavers=($(shuf -n "${crowd[leave]}" -e "${peers[@]}"))
+	for host in "${leavers[@]}"; do
+		(
+			: <"$home/gate"
+			sleep "$(calc "$bound * (0.25 + $RANDOM / 65536)")"
+			kill -9 "${started[$host]}"
+		) &
+		pids[$!]=1 extra[$host]=$!
+	done
+}
+
+# crowd_measure: open the gate, wait for all, and fill result.
 crowd_measure() {
-	local host pid t0 got end bytes sent0 sent1 all0 all1 busy0 busy1 cost0
+	local host sent0 sent1 all0 all1 busy0 busy1 cost0 t0
+	crowd_leavers
+	crowd_watch || return
 	sleep 1 # all stand at the gate, and what starting needed is over
 	sent0=$(crowd_sent h1) all0=$(crowd_received) cost0=$(crowd_cost) busy0=$(crowd_busy)
+	result[lost]=0
 	t0=$EPOCHREALTIME
 	: >"$home/gate"
-	for pid in "${!crowd_waiting[@]}"; do
-		reap "$pid"
+	for host in "${peers[@]}"; do
+		reap "${waiting[$host]}"
+		unset "waiting[$host]"
 	done
-	crowd_waiting=()
 	sent1=$(crowd_sent h1) all1=$(crowd_received) busy1=$(crowd_busy)
-	for host in "${crowd_peers[@]}"; do
-		read -r got end <"$home/$host.end"
-		if ((got)) || ! cmp -s "$file" "$home/$host.got"; then
-			why="$host got nothing (exit $got): $(tail -n 1 "$home/$host.say")"
-			return 1
-		fi
-		result[done]+=" $(calc "$end - $t0")"
-	done
 	result[cpu]=$(calc "$(crowd_cost) - $cost0")
-	bytes=$(stat -c %s "$file")
+	for host in "${peers[@]}"; do
+		[[ " ${leavers[*]} " == *" $host "* ]] || crowd_end "$host" done && continue
+		((crowd[leave] > 0)) || return
+		result[lost]=$((result[lost] + 1))
+		say "$why"
+	done
+	crowd_times
+	crowd_shares $sent0 $sent1 $all0 $all1
+	set -- $busy0 $busy1
+	result[busy]=$(calc "100 * ($3 - $1) / ($4 - $2)")
+	crowd_riders "$t0"
+}
+
+# crowd_end HOST KEY: how long it took, to result[KEY], if it has the content.
+crowd_end() {
+	local got from end
+	read -r got from end <"$home/$1.end"
+	if ((got)) || ! cmp -s "$content" "$home/$1.got"; then
+		why="$1 got nothing (exit $got): $(tail -n 1 "$home/$1.say")"
+		return 1
+	fi
+	result[$2]+=" $(calc "$end - $from")"
+}
+
+# crowd_times: what follows from when they were done.
+crowd_times() {
 	result[bound]=$(crowd_bound)
+	[ -n "${result[done]:-}" ] || result[done]=$limit # nobody; so long was waited
 	result[median]=$(median ${result[done]})
 	result[last]=$(printf '%s\n' ${result[done]} | sort -n | tail -n 1)
 	result[ratio]=$(calc "${result[last]} / ${result[bound]}")
 	result[corrected]=$(calc "${result[ratio]} / $headers")
-	set -- $sent0 $sent1
+}
+
+# crowd_shares BYTES PACKETS BYTES PACKETS of the first holder's link before and
+# after, and of all: what was sent, and what of it was in vain.
+crowd_shares() {
+	local fetched=$((bytes * crowd[peers])) spread
 	result[copies]=$(calc "($3 - $1 - 66 * ($4 - $2)) / $bytes")
-	set -- $all0 $all1
-	result[control]=$(calc "100 * (($3 - $1 - 66 * ($4 - $2)) / ($bytes * ${crowd[peers]}) - 1)")
-	set -- $busy0 $busy1
-	result[busy]=$(calc "100 * ($3 - $1) / ($4 - $2)")
-	result[duplicates]=$(cat "$home"/p*.get | tr ',' '\n' | awk -F: -v all=$((bytes * crowd[peers])) \
-		'/"duplicate_bytes"/ { s += $2 } END { printf "%.3g", 100 * s / all }')
+	result[duplicates]=$(cat "$home"/p*.get | tr ',' '\n' | awk -F: -v all=$fetched \
+		'/"duplicate_bytes"/ { s += $2 } END { printf "%.6g", 100 * s / all }')
+	result[control]=$(calc "100 * (($7 - $5 - 66 * ($8 - $6)) / $fetched - 1) - ${result[duplicates]}")
+	spread=$(cat "$home/spread.out")
+	result[spread]=$(calc "${spread:-0} / $bytes")
+	result[told]=
+	[ ! -S "$home/h1/api.sock" ] || result[told]=$(timeout 5 "$shoal" --dir "$home/h1" status --json | tr ',' '\n' |
+		awk -F: -v one="$bytes" '/"sent_bytes"/ { s += $2 } END { printf "%.6g", s / one }')
 }
 
-# crowd_shoal: a node for every holder, with the content, and for every peer, and
-# a get that waits for each peer. The nodes of the peers serve on after their get.
-crowd_shoal() {
-	local host link cid flags=(--mdns off --portmap off --upload unlimited)
-	for host in "${crowd_holders[@]}"; do
-		cid=$("$shoal" --dir "$home/$host" add -q "$file" 2>"$home/$host.err") || {
-			why="add: $(tail -n 1 "$home/$host.err")"
-			return 1
-		}
-	done
-	for host in "${crowd_holders[@]}" "${crowd_peers[@]}"; do
-		crowd_start "$host" "$shoal" --dir "$home/$host" node --listen "/ip4/$(crowd_ip "$host")/tcp/7461" "${flags[@]}"
-	done
-	link=shoal:$cid
-	for host in "${crowd_holders[@]}" "${crowd_peers[@]}"; do
-		crowd_await "$host" "shoal: ready" || return
-		[[ $host == p* ]] && continue
-		[[ $link == *\?* ]] && link+='&' || link+='?'
-		link+=peer=$(sed -n 's/^shoal: listening on //p' "$home/$host.err" | head -n 1)
-	done
-	for host in "${crowd_peers[@]}"; do
-		crowd_wait "$host" "$shoal" --dir "$home/$host" --json get "$link" -o "$home/$host.got" --timeout 30s
+# crowd_riders T0: wait for the free-riders until thrice the peers' time has
+# passed since T0.
+crowd_riders() {
+	local host until now
+	until=$(calc "($1 - int($1)) + 3 * ${result[last]}")
+	for host in "${riders[@]}"; do
+		while [ ! -s "$home/$host.end" ] && now=$(calc "$EPOCHREALTIME - int($1)") && [ "$(calc "$now < $until")" = 1 ]; do
+			sleep 0.2
+		done
+		if [ -s "$home/$host.end" ]; then
+			crowd_end "$host" riders || return
+		else
+			result[riders]+=" $(calc "$now - ($1 - int($1))")"
+		fi
 	done
 }
 
-# crowd_torrent: the same with libtorrent, a process a host; peers are told of
-# the holders and find each other by peer exchange.
-crowd_torrent() {
-	local host told=()
-	/usr/bin/python3 scripts/crowd-torrent.py make "$file" "$home/torrent" 2>"$home/make.err" || {
-		why="libtorrent: $(tail -n 1 "$home/make.err")"
-		return 1
-	}
-	for host in "${crowd_holders[@]}"; do
-		crowd_start "$host" /usr/bin/python3 scripts/crowd-torrent.py seed "$home/torrent" "$file" "$(crowd_ip "$host")"
-		told+=("$(crowd_ip "$host")")
-	done
-	for host in "${crowd_peers[@]}"; do
-		crowd_start "$host" /usr/bin/python3 scripts/crowd-torrent.py get "$home/torrent" "$home/$host.got" \
-			"$(crowd_ip "$host")" "$home/gate" "$home/$host.end" "${told[@]}"
-	done
-	for host in "${crowd_holders[@]}" "${crowd_peers[@]}"; do
-		crowd_await "$host" ready || return
-	done
-	for host in "${crowd_peers[@]}"; do # the process stays, so its end is waited for
-		timeout "$limit" bash -c 'until [ -s "$1" ]; do sleep 0.2; done' _ "$home/$host.end" &
-		pids[$!]=1
-		crowd_waiting[$!]=$host
-	done
-}
-
-# want_libtorrent: true when Debian's libtorrent is here or can be installed.
-want_libtorrent() {
-	/usr/bin/python3 -c 'import libtorrent' 2>/dev/null || {
-		want no-such-command python3-libtorrent
-		/usr/bin/python3 -c 'import libtorrent' 2>/dev/null
-	}
-}
-
-# crowd_disk: where homes stand: in memory when there is room, for the lab
+# crowd_disk: where homes should stand: in memory when there is room, for the lab
 # measures links and processors, not a disk.
 crowd_disk() {
 	if [ -w /dev/shm ] && (($(df --output=avail -m /dev/shm | tail -n 1) > 6000)); then
@@ -270,4 +330,12 @@ crowd_disk() {
 	else
 		echo "${TMPDIR:-/tmp}"
 	fi
+}
+
+# crowd_build: what a crowd needs, from this source; shoal unless there is one.
+crowd_build() {
+	labwatch=$tmp/labwatch
+	go build -o "$labwatch" ./internal/labwatch && [ -n "$shoal" ] && return
+	shoal=$tmp/shoal
+	say building && build_shoal "$shoal"
 }

@@ -1,6 +1,24 @@
-# The lines of bench.sh; sourced, not run. A line is a function line_NAME: it
-# calls `row` once or more, or returns 1 with the reason in why, or calls `skip`.
-# bench.sh names it in lines and sets file, cid, size, runs, shoal, tmp.
+# The lines of bench.sh's first table; sourced, not run. A line is a function
+# line_NAME: it calls `row` once or more, or returns 1 with the reason in why, or
+# calls `skip`. bench.sh sets size, runs, shoal, tmp.
+
+lines=(get add origin serve idle first tree large peers mdns)
+for file in scripts/bench-*.sh; do
+	name=${file#scripts/bench-} name=${name%.sh}
+	grep -qs "^line_$name()" "$file" || continue
+	. "$file"
+	lines+=("$name")
+done
+
+# prepare: the file that most lines are about, left in file, its CID in cid.
+prepare() {
+	say "a file of $size MiB"
+	mkdir "$tmp/www"
+	file=$tmp/www/file.bin
+	head -c $((size << 20)) /dev/urandom >"$file"
+	quietly "$shoal" --dir "$tmp/hash" add -q --only-hash "$file" || return
+	cid=$(cat "$tmp/stdout")
+}
 
 # https_tools NAME: true when nginx, curl and openssl are there; else the line is skipped.
 https_tools() {

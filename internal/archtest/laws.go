@@ -41,6 +41,7 @@ var shoal = laws{
 		{"exchange/pick", nil, nil},
 		{"internal/archtest", nil, nil},
 		{"internal/natprobe", nil, nil},
+		{"internal/labwatch", nil, nil},
 		{"internal/stranger", nil, nil},
 		{"internal/testnet", nil, nil},
 		{"merkle", nil, nil},
