@@ -55,7 +55,7 @@ crowd_set
 declare -A result=()
 
 # calc EXPRESSION: a number by awk.
-calc() { awk "BEGIN { printf \"%.12g\", $1 }"; }
+calc() { awk "BEGIN { printf \"%.12g\", ($1) }"; }
 
 # crowd_bound: max(F/u_s, F/d_min, N F/(u_s + sum u_i)) of the crowd, in seconds.
 crowd_bound() {
