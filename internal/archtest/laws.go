@@ -42,6 +42,8 @@ var shoal = laws{
 		{"internal/archtest", nil, nil},
 		{"internal/natprobe", nil, nil},
 		{"internal/labwatch", nil, nil},
+		{"internal/sim", []string{"exchange/ledger", "exchange/pick"}, nil},
+		{"internal/sim/swarmsim", []string{"exchange/pick", "internal/sim"}, nil},
 		{"internal/stranger", nil, nil},
 		{"internal/testnet", nil, nil},
 		{"merkle", nil, nil},

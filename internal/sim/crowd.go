@@ -1,0 +1,250 @@
+package sim
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/shoal-p2p/shoal/exchange/ledger"
+	"github.com/shoal-p2p/shoal/exchange/pick"
+)
+
+// Peer describes one peer of a crowd.
+type Peer struct {
+	Up, Down float64       // bytes/s
+	Holder   bool          // has everything from the start
+	Arrives  time.Duration // after the start
+	Stay     time.Duration // as a seed once it has everything; negative: for good
+}
+
+// Config describes a run. Zero values are defaults.
+type Config struct {
+	Peers    []Peer
+	Pieces   int
+	Piece    int           // bytes of a piece, up to 2 MiB; 1 MiB
+	Seed     uint64        //
+	View     int           // connections of a peer on average; all others if zero
+	RTT      time.Duration // between any two; 1 ms, none if negative
+	Path     pick.Path     // LAN if zero, as in pick
+	Slots    int           // upload slots; 4
+	Unit     int           // blocks that a line sends at once; 1. More is faster and coarser
+	Window   int           // bytes in flight of a connection beyond what its round trip takes; 256 KiB
+	Buffer   int           // bytes of a connection that count as sent before they are: a kernel's send buffer; 0
+	Standing time.Duration // that control messages wait behind data while the line is busy; 0
+	Verify   time.Duration // hashing and writing a piece; 2 ms
+	Tick     time.Duration // the cores of a peer are asked at most this often; 1 ms
+	Overhead float64       // bytes on the wire for a payload byte; 1
+	Limit    time.Duration // of virtual time; 24 h
+}
+
+func (cfg Config) withDefaults() Config {
+	cfg.Piece = cmp.Or(cfg.Piece, 1<<20)
+	cfg.RTT = max(0, cmp.Or(cfg.RTT, time.Millisecond))
+	cfg.Slots = cmp.Or(cfg.Slots, 4)
+	cfg.Unit = min(cmp.Or(cfg.Unit, 1), maxBlocks)
+	cfg.Window = cmp.Or(cfg.Window, 256<<10)
+	cfg.Verify = cmp.Or(cfg.Verify, 2*time.Millisecond)
+	cfg.Tick = cmp.Or(cfg.Tick, time.Millisecond)
+	cfg.Overhead = cmp.Or(cfg.Overhead, 1)
+	cfg.Limit = cmp.Or(cfg.Limit, 24*time.Hour)
+	return cfg
+}
+
+// Crowd is a swarm in virtual time.
+type Crowd struct {
+	engine
+	cfg     Config
+	rng     *rand.Rand
+	sizes   []int
+	peers   []*peer
+	lacking int // peers that are to finish and have not
+	dropped int // peers given up for dead
+
+	elsewhere []bool // pieces that one who is no holder has
+	spread    int    // of these
+	copies    float64
+	shares    []time.Duration // time that lines worked, by second
+}
+
+// New returns a crowd that has not begun.
+func New(cfg Config) *Crowd {
+	c := &Crowd{cfg: cfg.withDefaults(), rng: rand.New(rand.NewPCG(cfg.Seed, 0)), copies: -1}
+	c.sizes = make([]int, cfg.Pieces)
+	for i := range c.sizes {
+		c.sizes[i] = c.cfg.Piece
+	}
+	c.elsewhere = make([]bool, cfg.Pieces)
+	for i, spec := range cfg.Peers {
+		c.peers = append(c.peers, c.newPeer(i, spec))
+	}
+	c.connect()
+	return c
+}
+
+func (c *Crowd) newPeer(i int, spec Peer) *peer {
+	p := &peer{
+		spec: spec, index: i, key: fmt.Sprintf("%04d", i), byKey: map[string]*link{}, thinks: -1, done: -1,
+		line: line{up: spec.Up, down: spec.Down},
+		rng:  rand.New(rand.NewPCG(c.cfg.Seed, uint64(2*i+2))),
+		have: make([]uint64, (len(c.sizes)+63)/64),
+	}
+	p.thought = -c.cfg.Tick
+	p.server = server{c.cfg.Slots, ledger.New(ledger.Config{}, rand.New(rand.NewPCG(c.cfg.Seed, uint64(2*i+3))))}
+	if spec.Holder {
+		for piece := range c.sizes {
+			p.add(piece)
+		}
+	} else {
+		c.lacking++
+	}
+	return p
+}
+
+// connect chooses who will be connected: everybody, or each with half a view of
+// others at random, which gives it a whole one on average.
+func (c *Crowd) connect() {
+	n := len(c.peers)
+	if c.cfg.View == 0 || c.cfg.View >= n-1 {
+		for i, p := range c.peers {
+			for _, q := range c.peers[:i] {
+				c.link(q, p)
+			}
+		}
+		return
+	}
+	for _, p := range c.peers {
+		for tries := 0; len(p.links) < c.cfg.View/2 || tries < c.cfg.View/2; tries++ {
+			if q := c.peers[c.rng.IntN(n)]; q != p && p.byKey[q.key] == nil {
+				c.link(p, q)
+			}
+		}
+	}
+}
+
+func (c *Crowd) link(p, q *peer) {
+	a, b := &link{self: p, other: q}, &link{self: q, other: p}
+	a.back, b.back = b, a
+	for _, l := range []*link{a, b} {
+		l.delay = c.cfg.RTT / 2
+		l.window = c.cfg.Window + int(l.self.up*c.cfg.RTT.Seconds())
+		l.self.links = append(l.self.links, l)
+		l.self.byKey[l.other.key] = l
+	}
+}
+
+// Run lets time pass until everybody has everything, or the limit.
+func (c *Crowd) Run() Result {
+	for _, p := range c.peers {
+		c.after(p.spec.Arrives, func() { c.arrive(p) })
+	}
+	for c.lacking > 0 {
+		ev, ok := c.pop()
+		if !ok || ev.at > c.cfg.Limit {
+			break
+		}
+		switch ev.kind {
+		case call:
+			ev.f()
+		case sent:
+			c.onSent(ev.peer)
+		case arrived:
+			c.onArrived(ev.link, int(ev.piece), int(ev.first), int(ev.count))
+		case think:
+			c.think(ev.peer)
+		}
+	}
+	return c.result()
+}
+
+// arrive connects a peer to those of its view that are here. Meeting takes two
+// round trips: the connection, and what each opens and has.
+func (c *Crowd) arrive(p *peer) {
+	p.here = true
+	if !p.spec.Holder {
+		c.begin(p)
+	}
+	for _, l := range p.links {
+		if !l.other.here {
+			continue
+		}
+		c.after(4*l.delay, func() {
+			if !l.self.here || !l.other.here {
+				return
+			}
+			for _, side := range []*link{l, l.back} {
+				side.live = true
+				side.self.ledger.Restore(ledger.PeerKey(side.other.key), ledger.Balance{})
+			}
+			c.meet(l)
+			c.meet(l.back)
+		})
+	}
+}
+
+// leave ends a peer's part.
+func (c *Crowd) leave(p *peer) {
+	p.here = false
+	if p.picker != nil {
+		p.picker = nil
+		c.lacking--
+	}
+	for _, l := range p.links {
+		for _, side := range []*link{l, l.back} {
+			side.live, side.pending = false, nil
+			side.items, side.blocks, side.exposed = nil, 0, 0
+			side.self.ledger.OnGone(c.clock(), ledger.PeerKey(side.other.key))
+		}
+		if q := l.other; q.picker != nil && l.back.known {
+			q.picker.OnGone(c.clock(), pick.PeerKey(p.key))
+			c.poke(q)
+		}
+		l.back.known = false
+	}
+}
+
+// gained notes that a piece exists elsewhere than at a holder.
+func (c *Crowd) gained(piece int) {
+	if c.elsewhere[piece] {
+		return
+	}
+	c.elsewhere[piece] = true
+	if c.spread++; c.spread == len(c.sizes) {
+		c.copies = c.holderCopies()
+	}
+}
+
+func (c *Crowd) holderCopies() float64 {
+	var n int64
+	for _, p := range c.peers {
+		if p.spec.Holder {
+			n += p.sentAll
+		}
+	}
+	return float64(n) / float64(len(c.sizes)*c.cfg.Piece)
+}
+
+// standing is what a control message waits behind data.
+func (c *Crowd) standing(p *peer) time.Duration {
+	if p.busy {
+		return c.cfg.Standing
+	}
+	return 0
+}
+
+// note adds to the time that lines worked.
+func (c *Crowd) note(at, took time.Duration) {
+	i := int(at / time.Second)
+	for len(c.shares) <= i {
+		c.shares = append(c.shares, 0)
+	}
+	c.shares[i] += took
+}
+
+// span is the bytes of count blocks of a piece from block first on.
+func (c *Crowd) span(piece, first, count int) int {
+	size := c.sizes[piece]
+	return min(size, (first+count)*block) - min(size, first*block)
+}
+
+func (c *Crowd) blocks(piece int) int { return (c.sizes[piece] + block - 1) / block }

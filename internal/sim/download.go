@@ -1,0 +1,254 @@
+package sim
+
+import (
+	"math/bits"
+	"time"
+
+	"github.com/shoal-p2p/shoal/exchange/ledger"
+	"github.com/shoal-p2p/shoal/exchange/pick"
+)
+
+// Of node/pieces.go and exchange/exchange.go.
+const (
+	maxStarted = 1024
+	maxFlying  = 32 << 20
+	haveBatch  = 100 * time.Millisecond
+	lookEvery  = time.Second // as node's loop, for time-outs
+)
+
+// begin starts the download of a peer.
+func (c *Crowd) begin(p *peer) {
+	p.began, p.done = c.now, -1
+	p.picker = pick.New(pick.Config{MaxStarted: maxStarted, MaxBytes: maxFlying}, c.sizes, p.rng)
+	p.picker.WantAll(c.clock())
+	c.poke(p)
+}
+
+// meet introduces the other end of a link to the cores: it has opened the root
+// and said what it has.
+func (c *Crowd) meet(l *link) {
+	if l.self.picker == nil || !l.live || l.known {
+		return
+	}
+	l.known = true
+	now, key := c.clock(), pick.PeerKey(l.other.key)
+	l.self.picker.OnPeer(now, key, c.cfg.Path, 2*l.delay)
+	l.other.runs(func(first, count int) { l.self.picker.OnHave(now, key, first, count) })
+	c.poke(l.self)
+}
+
+// poke has the cores of a peer asked soon. What happens within a tick costs one
+// decision, as a burst of events does in node.
+func (c *Crowd) poke(p *peer) {
+	at := max(c.now, p.thought+c.cfg.Tick)
+	if p.thinks >= 0 && p.thinks <= at {
+		return
+	}
+	p.thinks = at
+	c.push(event{at: at, kind: think, peer: p})
+}
+
+// think is node's advancePieces: it turns decisions into requests.
+func (c *Crowd) think(p *peer) {
+	if p.thinks != c.now || p.picker == nil {
+		return // a later or earlier look took its place
+	}
+	p.thinks, p.thought = -1, c.now
+	now := c.clock()
+	for _, key := range p.picker.Dead(now) {
+		c.dropPeer(p.byKey[string(key)])
+	}
+	plan := p.picker.Advance(now)
+	for _, x := range plan.Cancels {
+		if l := p.byKey[string(x.Peer)]; l != nil && l.drop(x.Piece) {
+			c.cancel(l, x.Piece)
+		}
+	}
+	c.request(p, plan.Requests)
+	next := now.Add(lookEvery)
+	if at := p.picker.Deadline(); !at.IsZero() && at.Before(next) {
+		next = at
+	}
+	p.thinks = max(next.Sub(epoch), c.now+c.cfg.Tick)
+	c.push(event{at: p.thinks, kind: think, peer: p})
+}
+
+// request sends what the picker chose, a batch a peer.
+func (c *Crowd) request(p *peer, plan []pick.Request) {
+	for len(plan) > 0 {
+		key := plan[0].Peer
+		var asks []item
+		rest := plan[:0]
+		for _, q := range plan {
+			if q.Peer == key {
+				asks = append(asks, item{q.Piece, q.First, q.Count})
+			} else {
+				rest = append(rest, q)
+			}
+		}
+		plan = rest
+		if l := p.byKey[string(key)]; l != nil && l.live {
+			for _, it := range asks {
+				if l.waiting(it.piece) == nil {
+					l.pending = append(l.pending, incoming{it.piece, 1<<c.blocks(it.piece) - 1})
+				}
+			}
+			c.tell(l, func() { c.onRequest(l.back, asks) })
+		}
+	}
+}
+
+// tell delivers a control message to the other end.
+func (c *Crowd) tell(l *link, f func()) {
+	c.after(l.delay+c.standing(l.self), func() {
+		if l.live {
+			f()
+		}
+	})
+}
+
+func (c *Crowd) cancel(l *link, piece int) {
+	c.tell(l, func() {
+		c.unqueue(l.back, piece)
+		c.dispatch(l.other)
+	})
+}
+
+// onRequest queues what the other end asks for, or rejects it.
+func (c *Crowd) onRequest(l *link, asks []item) {
+	for _, it := range asks {
+		if l.self.has(it.piece) && c.queue(l, it) {
+			continue
+		}
+		c.tell(l, func() {
+			if l.back.drop(it.piece) && l.other.picker != nil {
+				l.other.picker.OnReject(c.clock(), pick.PeerKey(l.self.key), it.piece)
+				c.poke(l.other)
+			}
+		})
+	}
+	c.dispatch(l.self)
+}
+
+// onArrived takes a unit that came over the line.
+func (c *Crowd) onArrived(l *link, piece, first, count int) {
+	if !l.live {
+		return
+	}
+	p, n := l.self, c.span(piece, first, count)
+	in := l.waiting(piece)
+	if in == nil {
+		p.wasted += int64(n)
+		return
+	}
+	came := uint32(1<<count-1) << first
+	fresh := bits.OnesCount32(in.missing & came)
+	in.missing &^= came
+	useful := min(n, fresh*block)
+	p.wasted += int64(n - useful)
+	p.ledger.OnReceived(c.clock(), ledger.PeerKey(l.other.key), int64(useful))
+	if fresh > 0 {
+		p.picker.OnBlocks(c.clock(), pick.PeerKey(l.other.key), piece, fresh)
+		c.poke(p)
+	}
+	if in.missing == 0 {
+		l.drop(piece)
+		c.after(c.cfg.Verify, func() { c.onVerified(l, piece) })
+	}
+}
+
+// onVerified takes a piece that was hashed and written.
+func (c *Crowd) onVerified(l *link, piece int) {
+	p := l.self
+	if p.picker == nil || !p.here {
+		p.wasted += int64(c.sizes[piece])
+		return
+	}
+	now := c.clock()
+	if l.live {
+		p.picker.OnPiece(now, pick.PeerKey(l.other.key), piece, true)
+	}
+	if !p.add(piece) {
+		p.wasted += int64(c.sizes[piece])
+		return
+	}
+	p.received += int64(c.sizes[piece])
+	p.picker.Done(now, piece)
+	c.gained(piece)
+	c.announce(p, piece)
+	if p.count == len(c.sizes) {
+		c.finish(p)
+		return
+	}
+	c.poke(p)
+}
+
+// finish ends a download; the peer goes on as a seed.
+func (c *Crowd) finish(p *peer) {
+	p.done, p.picker = c.now, nil
+	c.lacking--
+	for _, l := range p.links {
+		for _, in := range l.pending {
+			c.cancel(l, in.piece)
+		}
+		l.pending = nil
+	}
+	if p.spec.Stay >= 0 {
+		c.after(p.spec.Stay, func() { c.leave(p) })
+	}
+}
+
+// announce has a piece told to all peers with the next batch.
+func (c *Crowd) announce(p *peer, piece int) {
+	p.fresh = append(p.fresh, piece)
+	if p.batch {
+		return
+	}
+	p.batch = true
+	c.after(haveBatch, func() {
+		fresh := p.fresh
+		p.fresh, p.batch = nil, false
+		if p.here {
+			c.tellHave(p, fresh)
+		}
+	})
+}
+
+// tellHave sends have to all peers; those at the same distance cost one event.
+func (c *Crowd) tellHave(p *peer, fresh []int) {
+	wait := c.standing(p)
+	for i := 0; i < len(p.links); {
+		from := i
+		for i++; i < len(p.links) && p.links[i].delay == p.links[from].delay; i++ {
+		}
+		links := p.links[from:i:i]
+		c.after(links[0].delay+wait, func() {
+			for _, l := range links {
+				c.onHave(l.back, fresh)
+			}
+		})
+	}
+}
+
+func (c *Crowd) onHave(l *link, fresh []int) {
+	p := l.self
+	if p.picker == nil || !l.live || !l.known {
+		return
+	}
+	now, key := c.clock(), pick.PeerKey(l.other.key)
+	p.picker.OnAlive(now, key)
+	for _, piece := range fresh {
+		p.picker.OnHave(now, key, piece, 1)
+	}
+	c.poke(p)
+}
+
+// dropPeer gives up on a peer that sends nothing; its session stays.
+func (c *Crowd) dropPeer(l *link) {
+	for _, in := range l.pending {
+		c.cancel(l, in.piece)
+	}
+	l.pending = nil
+	l.self.picker.OnGone(c.clock(), pick.PeerKey(l.other.key))
+	c.dropped++
+}

@@ -1,0 +1,101 @@
+package sim
+
+import "time"
+
+// epoch is the time at which every run begins.
+var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// kind tells what an event is. The frequent ones carry their operands, so that
+// they cost no allocation.
+type kind uint8
+
+const (
+	call    kind = iota // f
+	sent                // peer's line has sent a unit
+	arrived             // a unit has passed the receiver's line
+	think               // peer's cores are asked
+)
+
+type event struct {
+	at    time.Duration // since epoch
+	seq   uint64        // order of events at one time
+	kind  kind
+	first uint8 // of arrived: block
+	count uint8
+	piece int32
+	peer  *peer
+	link  *link // of arrived: the receiver's view
+	f     func()
+}
+
+// engine is a virtual clock and what is to happen, earliest first.
+type engine struct {
+	now    time.Duration
+	seq    uint64
+	events []event // a heap with four children a node
+	steps  uint64  // events that happened
+}
+
+func (e *engine) clock() time.Time { return epoch.Add(e.now) }
+
+// after has f called when d has passed.
+func (e *engine) after(d time.Duration, f func()) {
+	e.push(event{at: e.now + d, kind: call, f: f})
+}
+
+func (e *engine) push(ev event) {
+	e.seq++
+	ev.seq = e.seq
+	e.events = append(e.events, ev)
+	i := len(e.events) - 1
+	for i > 0 {
+		up := (i - 1) / 4
+		if !earlier(&ev, &e.events[up]) {
+			break
+		}
+		e.events[i] = e.events[up]
+		i = up
+	}
+	e.events[i] = ev
+}
+
+// pop takes the earliest event and moves the clock to it; false if there is none.
+func (e *engine) pop() (event, bool) {
+	if len(e.events) == 0 {
+		return event{}, false
+	}
+	top, n := e.events[0], len(e.events)-1
+	last := e.events[n]
+	e.events[n] = event{}
+	e.events = e.events[:n]
+	if n > 0 {
+		e.sift(last)
+	}
+	e.now = top.at
+	e.steps++
+	return top, true
+}
+
+// sift puts ev where the top was, and restores the order.
+func (e *engine) sift(ev event) {
+	h, i := e.events, 0
+	for {
+		best := 4*i + 1
+		if best >= len(h) {
+			break
+		}
+		for c := best + 1; c < min(best+4, len(h)); c++ {
+			if earlier(&h[c], &h[best]) {
+				best = c
+			}
+		}
+		if !earlier(&h[best], &ev) {
+			break
+		}
+		h[i] = h[best]
+		i = best
+	}
+	h[i] = ev
+}
+
+func earlier(a, b *event) bool { return a.at < b.at || a.at == b.at && a.seq < b.seq }

@@ -1,0 +1,124 @@
+package sim
+
+import (
+	"math/bits"
+	"math/rand/v2"
+	"time"
+
+	"github.com/shoal-p2p/shoal/exchange/pick"
+)
+
+// peer is a node of the swarm: its line, its server, and its download unless it
+// holds everything.
+type peer struct {
+	line
+	server
+	spec  Peer
+	index int
+	key   string
+	rng   *rand.Rand
+	links []*link
+	byKey map[string]*link
+	here  bool // arrived and has not left
+
+	sending *link // whose unit is on the line
+	picker  *pick.Picker
+	have    []uint64
+	count   int // pieces had
+	fresh   []int
+	batch   bool // of have is due
+
+	thinks  time.Duration // when the cores are asked next; negative: not due
+	thought time.Duration // when they were asked last
+
+	began, done time.Duration // done is negative until everything is here
+	received    int64         // payload bytes that helped
+	wasted      int64         // payload bytes that came and did not
+}
+
+// link is a connection as one of its ends sees it.
+type link struct {
+	self, other *peer
+	back        *link // as the other end sees it
+	delay       time.Duration
+	live        bool
+	window      int // bytes in flight at most
+
+	// As server.
+	items   []item
+	blocks  int // in items
+	busy    int // frames on their way
+	exposed int // blocks that the ledger knows of
+	writing []*frame
+	sent    int64
+
+	// What the line sends.
+	frames   []*frame
+	flights  []flight
+	inFlight int
+
+	// As downloader.
+	pending []incoming
+	known   bool // met, and told to the cores
+}
+
+// incoming is a piece that was asked for; blocks have one bit each.
+type incoming struct {
+	piece   int
+	missing uint32
+}
+
+func (p *peer) has(piece int) bool { return p.have[piece>>6]>>(piece&63)&1 == 1 }
+
+// add notes a piece and reports whether it is new.
+func (p *peer) add(piece int) bool {
+	if p.has(piece) {
+		return false
+	}
+	p.have[piece>>6] |= 1 << (piece & 63)
+	p.count++
+	return true
+}
+
+// runs calls f for the maximal runs of pieces that p has.
+func (p *peer) runs(f func(first, count int)) {
+	first, count := 0, 0
+	for w, x := range p.have {
+		for ; x != 0; x &= x - 1 {
+			switch i := w<<6 + bits.TrailingZeros64(x); {
+			case count > 0 && i == first+count:
+				count++
+			default:
+				if count > 0 {
+					f(first, count)
+				}
+				first, count = i, 1
+			}
+		}
+	}
+	if count > 0 {
+		f(first, count)
+	}
+}
+
+// waiting returns what a link was asked for of a piece, nil if nothing.
+func (l *link) waiting(piece int) *incoming {
+	for i := range l.pending {
+		if l.pending[i].piece == piece {
+			return &l.pending[i]
+		}
+	}
+	return nil
+}
+
+// drop forgets a piece that was asked for and reports whether it was.
+func (l *link) drop(piece int) bool {
+	for i := range l.pending {
+		if l.pending[i].piece == piece {
+			l.pending[i] = l.pending[len(l.pending)-1]
+			l.pending = l.pending[:len(l.pending)-1]
+			return true
+		}
+	}
+	return false
+}

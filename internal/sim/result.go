@@ -1,0 +1,87 @@
+package sim
+
+import (
+	"math"
+	"slices"
+	"time"
+)
+
+// Result is what came of a run.
+type Result struct {
+	Times     []time.Duration // from arrival to the last piece, of each downloader that finished, ascending
+	Missing   int             // downloaders that did not finish
+	Bound     time.Duration   // max(F/u_s, F/d_min, N*F/(u_s+sum u_i)): no schedule is faster; for peers that arrive together
+	Chunked   time.Duration   // the bound when only whole pieces are passed on, algorithms.md 1.2
+	Copies    float64         // that the holders sent
+	Spread    float64         // that they had sent when every piece was elsewhere too; negative: never
+	Duplicate float64         // payload bytes that did not help, of all that came
+	Dropped   int             // peers given up for dead
+	Steps     uint64          // events
+	Busy      []float64       // share of the lines' time that was used, by second
+}
+
+// Median, P99 and Last are of Times; 0 if there are none.
+func (r Result) Median() time.Duration { return r.quantile(0.5) }
+func (r Result) P99() time.Duration    { return r.quantile(0.99) }
+func (r Result) Last() time.Duration   { return r.quantile(1) }
+
+func (r Result) quantile(q float64) time.Duration {
+	if len(r.Times) == 0 {
+		return 0
+	}
+	return r.Times[max(0, int(math.Ceil(q*float64(len(r.Times))))-1)]
+}
+
+// Ratio is a time over the bound.
+func (r Result) Ratio(t time.Duration) float64 { return t.Seconds() / r.Bound.Seconds() }
+
+func (c *Crowd) result() Result {
+	r := Result{Copies: c.holderCopies(), Spread: c.copies, Dropped: c.dropped, Steps: c.steps}
+	var good, waste int64
+	for _, p := range c.peers {
+		good += p.received
+		waste += p.wasted
+		switch {
+		case p.spec.Holder:
+		case p.done < 0:
+			r.Missing++
+		default:
+			r.Times = append(r.Times, p.done-p.began)
+		}
+	}
+	slices.Sort(r.Times)
+	r.Duplicate = float64(waste) / float64(max(1, good+waste))
+	r.Bound, r.Chunked = c.bounds()
+	for _, t := range c.shares {
+		r.Busy = append(r.Busy, t.Seconds()/float64(len(c.peers)))
+	}
+	return r
+}
+
+// bounds are the times that no schedule can beat.
+func (c *Crowd) bounds() (fluid, chunked time.Duration) {
+	var us, ups, n float64
+	slowest := math.Inf(1)
+	for _, p := range c.peers {
+		if p.spec.Holder {
+			us += p.up
+			continue
+		}
+		n++
+		ups += p.up
+		slowest = min(slowest, p.down)
+	}
+	if n == 0 || us == 0 {
+		return 0, 0
+	}
+	size := float64(len(c.sizes)*c.cfg.Piece) * c.cfg.Overhead
+	fluid = seconds(max(size/us, size/slowest, n*size/(us+ups)))
+	// The first whole piece at the mean peer is log2(N)-1 forwards old.
+	forward := float64(c.cfg.Piece) * c.cfg.Overhead * n / max(ups, 1)
+	late := forward * max(0, math.Log2(n)-1)
+	if n == 1 {
+		forward = 0
+	}
+	chunked = seconds(max(size/us+forward, size/slowest, (n*size+ups*late)/(us+ups)))
+	return fluid, max(fluid, chunked)
+}

@@ -1,0 +1,101 @@
+package sim
+
+import (
+	"fmt"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/shoal-p2p/shoal/exchange/pick"
+)
+
+const mbit = 1e6 / 8
+
+// crowd is a holder and n downloaders; rates are in Mbit/s.
+func crowd(n, pieces int, us, up, down float64) Config {
+	peers := []Peer{{Up: us * mbit, Down: down * mbit, Holder: true, Stay: -1}}
+	for range n {
+		peers = append(peers, Peer{Up: up * mbit, Down: down * mbit, Stay: -1})
+	}
+	return Config{Peers: peers, Pieces: pieces, Seed: 1, Path: pick.WAN}
+}
+
+// No run is faster than what the lines allow, and none is far from it.
+func TestBound(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		n, pieces      int
+		us, up, down   float64
+		view           int
+		last, overhead float64
+	}{
+		{n: 1, pieces: 32, us: 20, up: 20, down: 20, last: 1.05},
+		{n: 1, pieces: 32, us: 20, up: 20, down: 20, last: 1.05, overhead: 1.05},
+		{n: 1, pieces: 32, us: 100, up: 20, down: 10, last: 1.05},
+		{n: 4, pieces: 16, us: 100, up: 50, down: 200, last: 3},
+		{n: 8, pieces: 32, us: 20, up: 20, down: 20, last: 3},
+		{n: 16, pieces: 32, us: 50, up: 25, down: 100, last: 3},
+		{n: 60, pieces: 32, us: 50, up: 25, down: 100, view: 20, last: 3},
+	} {
+		t.Run(fmt.Sprintf("N=%d/M=%d/%v/%v/%v", tt.n, tt.pieces, tt.us, tt.up, tt.down), func(t *testing.T) {
+			t.Parallel()
+			cfg := crowd(tt.n, tt.pieces, tt.us, tt.up, tt.down)
+			cfg.View, cfg.Overhead = tt.view, tt.overhead
+			r := New(cfg).Run()
+			if r.Missing > 0 || len(r.Times) != tt.n {
+				t.Fatalf("%d finished, %d did not", len(r.Times), r.Missing)
+			}
+			if ratio := r.Ratio(r.Last()); ratio < 1 || ratio > tt.last {
+				t.Errorf("the last took %.3f of the bound; want 1 to %v", ratio, tt.last)
+			}
+			if first := r.Ratio(r.Times[0]); tt.n == 1 && first < 1 {
+				t.Errorf("the first took %.3f of the bound", first)
+			}
+		})
+	}
+}
+
+// A run is the same again.
+func TestSame(t *testing.T) {
+	t.Parallel()
+	cfg := crowd(12, 24, 50, 25, 100)
+	cfg.View = 8
+	a, b := New(cfg).Run(), New(cfg).Run()
+	if !reflect.DeepEqual(a, b) {
+		t.Errorf("two runs differ:\n%+v\n%+v", a, b)
+	}
+	cfg.Seed = 2
+	if b := New(cfg).Run(); reflect.DeepEqual(a, b) {
+		t.Error("another seed changes nothing")
+	}
+}
+
+// A peer that leaves takes nothing with it that others need, once it was sent.
+func TestLeave(t *testing.T) {
+	t.Parallel()
+	cfg := crowd(8, 16, 50, 25, 100)
+	for i := 1; i <= 4; i++ {
+		cfg.Peers[i].Stay = 0
+		cfg.Peers[i].Arrives = time.Duration(i) * time.Second
+	}
+	if r := New(cfg).Run(); r.Missing > 0 {
+		t.Errorf("%d did not finish", r.Missing)
+	}
+}
+
+// BenchmarkCrowd is one run; the metrics are ratios to the bound.
+func BenchmarkCrowd(b *testing.B) {
+	for _, tt := range []struct{ n, pieces, view, unit int }{{16, 64, 0, 1}, {1000, 1024, 40, 4}, {10000, 256, 40, 16}} {
+		b.Run(fmt.Sprintf("N=%d/M=%d", tt.n, tt.pieces), func(b *testing.B) {
+			for b.Loop() {
+				cfg := crowd(tt.n, tt.pieces, 50, 25, 100)
+				cfg.View, cfg.Unit = tt.view, tt.unit
+				r := New(cfg).Run()
+				b.ReportMetric(r.Ratio(r.Median()), "median/bound")
+				b.ReportMetric(r.Ratio(r.P99()), "p99/bound")
+				b.ReportMetric(r.Ratio(r.Last()), "last/bound")
+				b.ReportMetric(r.Copies, "copies")
+			}
+		})
+	}
+}
