@@ -49,21 +49,3 @@ func await1(events <-chan Event) Received {
 		}
 	}
 }
-
-// BenchmarkLane is a request queued, chosen and accounted among 100 peers.
-func BenchmarkLane(b *testing.B) {
-	w := newLaneWorld(b)
-	w.peers = make([]*Session, 100)
-	for i := range w.peers {
-		w.step(0, byte(i), 0)
-	}
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		w.l.queue(w.now, w.peers[i%100], item{w.roots[0], part{0, 0, 4}})
-		to, _, ok := w.l.choose(w.now)
-		if !ok {
-			b.Fatal("nobody waits")
-		}
-		w.l.done(w.now, to, 4*Block)
-	}
-}

@@ -225,6 +225,7 @@ func (x *Exchange) drop(r *Root) {
 	defer r.mu.Unlock()
 	if key := r.CID.KeyString(); x.roots[key] == r && r.owner == nil && len(r.joined) == 0 {
 		delete(x.roots, key)
+		x.server.forget(r)
 	}
 }
 
@@ -271,6 +272,7 @@ func (x *Exchange) Forget(c cid.Cid) {
 		r.mu.Lock()
 		if r.owner == nil {
 			delete(x.roots, c.KeyString())
+			x.server.forget(r)
 			left = r.leave(true)
 		}
 		r.mu.Unlock()
@@ -279,10 +281,10 @@ func (x *Exchange) Forget(c cid.Cid) {
 	r.unqueue(left)
 }
 
-// announceHaves sends what became ours in batches at most 100 ms old: the
+// announceHaves sends what became ours in batches at most 20 ms old: the
 // freshness that algorithms.md 0.1 asks for.
 func (x *Exchange) announceHaves() {
-	const batch = 100 * time.Millisecond
+	const batch = 20 * time.Millisecond
 	for {
 		select {
 		case <-x.ctx.Done():

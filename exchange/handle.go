@@ -40,6 +40,8 @@ func (s *Session) handle(m *pb.Message) error {
 		return s.onClaim(b.Claim)
 	case *pb.Message_Peers:
 		return s.onPeers(b.Peers)
+	case *pb.Message_Ack:
+		return s.onAck(b.Ack.GetBytes())
 	case *pb.Message_Ping:
 		s.send(&pb.Message{Body: &pb.Message_Pong{Pong: &pb.Ping{Nonce: b.Ping.GetNonce()}}})
 	case *pb.Message_Pong:
@@ -60,8 +62,10 @@ func (s *Session) onPong() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.pinged.IsZero() {
-		s.rtt.Store(int64(max(time.Since(s.pinged), time.Microsecond)))
+		trip := max(time.Since(s.pinged), time.Microsecond)
+		s.rtt.Store(int64(trip))
 		s.pinged = time.Time{}
+		s.x.server.measured(s, trip)
 	}
 }
 
@@ -268,6 +272,7 @@ func (s *Session) onHave(h *pb.Have) error {
 	if r == nil || err != nil {
 		return err
 	}
+	s.x.server.copied(r, runs)
 	r.deliver(Haves{Of: r, From: s, All: h.All, Runs: runs})
 	return nil
 }
@@ -339,12 +344,13 @@ func (s *Session) onRequest(q *pb.Request) error {
 	}
 	parts := 0
 	for part := range r.split(int(q.Piece), int(q.First), int(q.Count)) {
-		reason, ok := pb.Reject_NOT_HELD, r.holds(part.piece)
-		if ok && !s.x.server.queue(s, r, part) {
+		part.Urgent = q.Urgent
+		reason, ok := pb.Reject_NOT_HELD, r.holds(part.Piece)
+		if ok && !s.x.server.queue(s, part) {
 			ok, reason = false, pb.Reject_BUSY
 		}
 		if !ok {
-			s.reject(r, part.piece, reason)
+			s.reject(r, part.Piece, reason)
 		}
 		parts++
 	}

@@ -15,7 +15,8 @@ type pendingKey struct {
 // incoming is a piece on its way: the blocks come straight into data.
 // Guarded by Session.mu, but data itself while busy belongs to the reader.
 type incoming struct {
-	data      []byte
+	data      []byte // nil until the first block comes
+	size      int    // bytes of the piece
 	missing   uint32 // one bit a block; MaxLeaf is 32 blocks
 	busy      bool   // the reader is filling data
 	cancelled bool
@@ -28,7 +29,7 @@ func (in *incoming) cancel() {
 
 // free gives the buffer of a cancelled piece back, once nobody fills it.
 func (in *incoming) free() {
-	if in.cancelled && !in.busy {
+	if in.cancelled && !in.busy && in.data != nil {
 		Release(in.data)
 		in.data = nil
 	}
@@ -44,11 +45,12 @@ func Release(b []byte) {
 // Ask is a run of blocks of a piece.
 type Ask struct {
 	Piece, First, Count int
-	Size                int // bytes of the whole piece
+	Size                int  // bytes of the whole piece
+	Urgent              bool // a reader waits for it
 }
 
 func (a Ask) follows(b Ask) bool {
-	return a.Piece == b.Piece+1 && a.First == 0 && b.First+b.Count == blocks(b.Size)
+	return a.Urgent == b.Urgent && a.Piece == b.Piece+1 && a.First == 0 && b.First+b.Count == blocks(b.Size)
 }
 
 // bytes of the blocks that are asked for.
@@ -69,13 +71,16 @@ func (r *Root) Request(s *Session, asks []Ask) {
 	for _, a := range asks {
 		k := pendingKey{r, a.Piece}
 		if s.pending[k] == nil {
-			s.pending[k] = &incoming{data: pool.Get(a.Size), missing: 1<<blocks(a.Size) - 1}
+			s.pending[k] = &incoming{size: a.Size, missing: 1<<blocks(a.Size) - 1}
 		}
 		s.credit += a.bytes()
 	}
 	s.mu.Unlock()
 	for len(asks) > 0 {
-		q := &pb.Request{Handle: handle, Piece: uint32(asks[0].Piece), First: uint32(asks[0].First), Count: uint32(asks[0].Count)}
+		q := &pb.Request{
+			Handle: handle, Piece: uint32(asks[0].Piece), First: uint32(asks[0].First),
+			Count: uint32(asks[0].Count), Urgent: asks[0].Urgent,
+		}
 		n := 1
 		for n < len(asks) && asks[n].follows(asks[n-1]) && q.Count+uint32(asks[n].Count) <= maxRequest {
 			q.Count += uint32(asks[n].Count)
@@ -161,8 +166,11 @@ func (s *Session) take(f frame) (key pendingKey, in *incoming, err error) {
 		return key, nil, nil
 	}
 	end := int(f.first)*Block + int(f.length)
-	if end > len(in.data) || (end < len(in.data) && f.length != uint32(f.count)*Block) {
+	if end > in.size || (end < in.size && f.length != uint32(f.count)*Block) {
 		return key, nil, nil
+	}
+	if in.data == nil {
+		in.data = pool.Get(in.size)
 	}
 	in.busy = true
 	return key, in, nil

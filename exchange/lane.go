@@ -6,45 +6,32 @@ import (
 	"time"
 
 	"github.com/shoal-p2p/shoal/exchange/ledger"
+	"github.com/shoal-p2p/shoal/exchange/upload"
 )
 
-// lane is a set of upload slots and the peers that wait for one. Its ledger
-// says whose turn it is.
-//
-// Invariant: the ledger knows of as many blocks of a peer as its queue has, and
-// of none while perPeer frames of it are under way. So whom the ledger names
-// has something to be sent. See TestLaneBooks.
+// lane is a set of upload slots and the peers that wait for one. Package upload
+// decides what a slot sends next. A slot is what reads, hashes and writes one
+// frame; how much may be on the way is not its concern.
 type lane struct {
-	frame int // most blocks of a frame
-
-	mu     sync.Mutex
-	wake   *sync.Cond // of the dispatcher
-	closed bool
-	slots  int // free
-	ledger *ledger.Ledger
-	queues map[ledger.PeerKey]*queue // one a session that lives
+	mu      sync.Mutex
+	wake    *sync.Cond // of the dispatcher
+	alarm   *time.Timer
+	closed  bool
+	slots   int // free
+	uploads *upload.Uploads
+	queues  map[ledger.PeerKey]*Session // one a session that lives
 }
 
-// queue holds the requests of one peer in order of arrival.
-type queue struct {
-	to      *Session
-	items   []item
-	blocks  int // in items
-	busy    int // frames on their way
-	exposed int // blocks that the ledger knows of
-}
-
-type item struct {
-	root *Root
-	part part
-}
-
-func newLane(frame, slots int, rng *rand.Rand) *lane {
+// newLane makes a lane with so many slots, whose frames have at most maxFrame
+// blocks.
+func newLane(maxFrame, slots int, rng *rand.Rand) *lane {
 	l := &lane{
-		frame: frame, slots: slots, ledger: ledger.New(ledger.Config{}, rng),
-		queues: map[ledger.PeerKey]*queue{},
+		slots:   slots,
+		uploads: upload.New(upload.Config{Block: Block, MaxFrame: maxFrame, MaxQueued: maxQueued, MaxBusy: perPeer}, rng),
+		queues:  map[ledger.PeerKey]*Session{},
 	}
 	l.wake = sync.NewCond(&l.mu)
+	l.alarm = time.AfterFunc(time.Hour, l.wake.Signal)
 	return l
 }
 
@@ -52,103 +39,64 @@ func (l *lane) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
+	l.alarm.Stop()
 	l.wake.Broadcast()
 }
 
+func ledgerKeyOf(s *Session) ledger.PeerKey { return ledger.PeerKey(s.Peer) }
+
 // meet begins to serve a session, from a balance on.
-func (l *lane) meet(_ time.Time, to *Session, b ledger.Balance) {
+func (l *lane) meet(now time.Time, to *Session, b ledger.Balance) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	key := ledger.PeerKey(to.Peer)
-	l.queues[key] = &queue{to: to}
-	l.ledger.Restore(key, b)
+	l.queues[ledgerKeyOf(to)] = to
+	l.uploads.OnPeer(now, ledgerKeyOf(to), b)
+	l.wake.Signal() // who was there before may have filled the line
+}
+
+// with runs f if the session is still the peer's, and wakes the dispatcher.
+func (l *lane) with(to *Session, f func(key ledger.PeerKey)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.queues[ledgerKeyOf(to)] == to {
+		f(ledgerKeyOf(to))
+		l.wake.Signal()
+	}
 }
 
 // gone forgets a session.
 func (l *lane) gone(now time.Time, to *Session) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.of(to) != nil {
-		delete(l.queues, ledger.PeerKey(to.Peer))
-		l.ledger.OnGone(now, ledger.PeerKey(to.Peer))
-	}
-}
-
-// of returns the queue of a session, nil if it is gone.
-func (l *lane) of(to *Session) *queue {
-	if q := l.queues[ledger.PeerKey(to.Peer)]; q != nil && q.to == to {
-		return q
-	}
-	return nil
+	l.with(to, func(key ledger.PeerKey) {
+		delete(l.queues, key)
+		l.uploads.OnGone(now, key)
+	})
 }
 
 // queue takes a request; false when the peer has too many waiting.
-func (l *lane) queue(now time.Time, to *Session, it item) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	q := l.of(to)
-	if q == nil || len(q.items) >= maxQueued {
-		return false
-	}
-	q.items = append(q.items, it)
-	q.blocks += it.part.count
-	l.expose(now, q)
-	return true
+func (l *lane) queue(now time.Time, to *Session, p upload.Part) (ok bool) {
+	l.with(to, func(key ledger.PeerKey) { ok = l.uploads.Queue(now, key, p) })
+	return ok
 }
 
-// expose tells the ledger of the blocks that may be served now.
-func (l *lane) expose(now time.Time, q *queue) {
-	want := q.blocks
-	if q.busy >= perPeer {
-		want = 0
-	}
-	key := ledger.PeerKey(q.to.Peer)
-	switch {
-	case want > q.exposed:
-		l.ledger.Queue(now, key, int64(want-q.exposed)*Block)
-		l.wake.Signal()
-	case want < q.exposed:
-		l.ledger.Unqueue(now, key, int64(q.exposed-want)*Block)
-	}
-	q.exposed = want
-}
-
-// next waits for a slot and the peer whose turn it is, and takes a frame off
-// its queue. False when the lane is closed.
-func (l *lane) next() (*Session, item, bool) {
+// next waits for a slot and for something to send, and takes a frame off its
+// queue. False when the lane is closed.
+func (l *lane) next() (*Session, upload.Part, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for !l.closed {
 		if l.slots > 0 {
-			if to, it, ok := l.choose(time.Now()); ok {
+			now := time.Now()
+			if key, p, ok := l.uploads.Next(now); ok {
 				l.slots--
-				return to, it, true
+				return l.queues[key], p, true
+			}
+			if at := l.uploads.Deadline(); !at.IsZero() {
+				l.alarm.Reset(at.Sub(now))
 			}
 		}
 		l.wake.Wait()
 	}
-	return nil, item{}, false
-}
-
-// choose takes a frame of the peer whose turn it is. mu is held.
-func (l *lane) choose(now time.Time) (*Session, item, bool) {
-	key, ok := l.ledger.Next(now)
-	if !ok {
-		return nil, item{}, false
-	}
-	q := l.queues[key]
-	it := q.items[0]
-	if it.part.count > l.frame {
-		q.items[0].part.first += l.frame
-		q.items[0].part.count -= l.frame
-		it.part.count = l.frame
-	} else {
-		q.items = q.items[1:]
-	}
-	q.blocks -= it.part.count
-	q.busy++
-	l.expose(now, q)
-	return q.to, it, true
+	return nil, upload.Part{}, false
 }
 
 // vacate gives a slot back.
@@ -159,42 +107,49 @@ func (l *lane) vacate() {
 	l.wake.Signal()
 }
 
-// done accounts a frame that next gave out, of which n payload bytes were sent.
-func (l *lane) done(now time.Time, to *Session, n int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if q := l.of(to); q != nil {
-		l.ledger.OnSent(now, ledger.PeerKey(to.Peer), int64(n))
-		q.busy--
-		l.expose(now, q)
-	}
+// done tells that a frame that next gave out was handed to the transport, or
+// was not.
+func (l *lane) done(now time.Time, to *Session, p upload.Part, ok bool) {
+	l.with(to, func(key ledger.PeerKey) { l.uploads.OnSent(now, key, p, ok) })
+}
+
+// acked tells that a peer has got a frame of n bytes.
+func (l *lane) acked(now time.Time, to *Session, n int) {
+	l.with(to, func(key ledger.PeerKey) { l.uploads.OnAcked(now, key, n) })
+}
+
+// measured notes a round trip to a peer.
+func (l *lane) measured(to *Session, trip time.Duration) {
+	l.with(to, func(key ledger.PeerKey) { l.uploads.OnTrip(key, trip) })
 }
 
 // received tells the ledger what a peer gave.
 func (l *lane) received(now time.Time, from *Session, n int) {
+	l.with(from, func(key ledger.PeerKey) { l.uploads.OnReceived(now, key, int64(n)) })
+}
+
+// cancel takes the waiting parts of a piece off a peer's queue.
+func (l *lane) cancel(now time.Time, to *Session, r *Root, piece int) {
+	l.with(to, func(key ledger.PeerKey) { l.uploads.Cancel(now, key, r, piece) })
+}
+
+// leave takes all of a root off a peer's queue.
+func (l *lane) leave(now time.Time, to *Session, r *Root) {
+	l.with(to, func(key ledger.PeerKey) { l.uploads.Leave(now, key, r) })
+}
+
+// copied notes that a peer has pieces of a root.
+func (l *lane) copied(r *Root, runs []Run) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.of(from) != nil {
-		l.ledger.OnReceived(now, ledger.PeerKey(from.Peer), int64(n))
+	for _, run := range runs {
+		l.uploads.OnHave(r, run.First, run.Count)
 	}
 }
 
-// remove takes what matches off a peer's queue.
-func (l *lane) remove(now time.Time, to *Session, match func(item) bool) {
+// forget lets go of what is known of a root.
+func (l *lane) forget(r *Root) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	q := l.of(to)
-	if q == nil {
-		return
-	}
-	kept := q.items[:0]
-	q.blocks = 0
-	for _, it := range q.items {
-		if !match(it) {
-			kept = append(kept, it)
-			q.blocks += it.part.count
-		}
-	}
-	q.items = kept
-	l.expose(now, q)
+	l.uploads.Forget(r)
 }

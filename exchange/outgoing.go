@@ -13,14 +13,27 @@ import (
 // frameTimeout is how long one frame may take: 2 MiB at 35 KiB/s.
 const frameTimeout = 60 * time.Second
 
+// onWay is a frame that the peer has not acknowledged.
+type onWay struct {
+	lane  *lane
+	bytes int
+}
+
+// maxOnWay bounds the frames of a session that are not acknowledged: the window
+// of a lane in frames of one block.
+const maxOnWay = 1 << 10
+
 // writeFrame sends a header and its bytes on the data stream, opened first if
 // there is none.
-func (s *Session) writeFrame(f frame, body []byte) error {
+func (s *Session) writeFrame(l *lane, f frame, body []byte) error {
 	return s.locked(s.writing, func() error {
 		if s.data == nil {
 			if err := s.openData(); err != nil {
 				return err
 			}
+		}
+		if !s.depart(onWay{l, len(body)}) {
+			return fmt.Errorf("%v acknowledges nothing", s.Peer)
 		}
 		s.data.SetWriteDeadline(time.Now().Add(frameTimeout)) // an error shows in the write itself
 		if _, err := s.data.Write(appendFrame(s.head[:0], f)); err != nil {
@@ -31,6 +44,36 @@ func (s *Session) writeFrame(f frame, body []byte) error {
 		}
 		return nil
 	})
+}
+
+// depart notes a frame that goes out; false if too many are on their way.
+func (s *Session) depart(f onWay) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onWay = append(s.onWay, f)
+	s.departed += uint64(f.bytes)
+	return len(s.onWay) <= maxOnWay
+}
+
+// onAck takes what has come off what is on the way.
+func (s *Session) onAck(total uint64) error {
+	var came []onWay
+	s.mu.Lock()
+	if total > s.departed {
+		s.mu.Unlock()
+		return fmt.Errorf("%w: %d bytes acknowledged of %d", errProtocol, total, s.departed)
+	}
+	for len(s.onWay) > 0 && s.landed+uint64(s.onWay[0].bytes) <= total {
+		s.landed += uint64(s.onWay[0].bytes)
+		came = append(came, s.onWay[0])
+		s.onWay = s.onWay[1:]
+	}
+	s.mu.Unlock()
+	now := time.Now()
+	for _, f := range came {
+		f.lane.acked(now, s, f.bytes)
+	}
+	return nil
 }
 
 // openData opens our data stream, which is reset when the session ends.

@@ -3,6 +3,7 @@ package exchange
 import (
 	"bufio"
 	"encoding/binary"
+	"io"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/shoal-p2p/shoal/exchange/ledger"
 	"github.com/shoal-p2p/shoal/exchange/pb"
+	"github.com/shoal-p2p/shoal/merkle"
 )
 
 // rawPeer speaks the protocol by hand, and so may break it.
@@ -112,18 +114,30 @@ func requestMessage(handle, piece, first, count uint32) *pb.Message {
 	return &pb.Message{Body: &pb.Message_Request{Request: &pb.Request{Handle: handle, Piece: piece, First: first, Count: count}}}
 }
 
-// readAll reads a data stream to the end of what comes within a second and
-// tells how much it was.
-func readAll(n chan<- int) network.StreamHandler {
+// readAll reads and acknowledges the frames that come until none does for a
+// second, and tells how many bytes they brought.
+func (p *rawPeer) readAll(n chan<- int) network.StreamHandler {
 	return func(st network.Stream) {
-		total, buf := 0, make([]byte, 64<<10)
+		var total uint64
+		defer func() { n <- int(total) }()
+		buf := make([]byte, merkle.MaxLeaf)
+		if _, err := io.ReadFull(st, buf[:8]); err != nil {
+			return
+		}
 		for {
 			st.SetReadDeadline(time.Now().Add(time.Second))
-			k, err := st.Read(buf)
-			if total += k; err != nil {
-				n <- total
+			if _, err := io.ReadFull(st, buf[:frameHeader]); err != nil {
 				return
 			}
+			f, err := parseFrame(buf[:frameHeader])
+			if err != nil {
+				return
+			}
+			if _, err := io.ReadFull(st, buf[:f.length]); err != nil {
+				return
+			}
+			total += uint64(f.length)
+			p.try(&pb.Message{Body: &pb.Message_Ack{Ack: &pb.Ack{Bytes: total}}})
 		}
 	}
 }

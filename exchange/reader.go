@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/shoal-p2p/shoal/exchange/pb"
 )
 
 var errTooMuch = fmt.Errorf("%w: more is sent than was asked", errProtocol)
@@ -100,12 +101,15 @@ func (s *Session) readFrame(r io.Reader, head []byte) error {
 		if err := discard(r, int(f.length)); err != nil {
 			return err
 		}
+		s.ack(f)
 		if key.root != nil {
 			key.root.deliver(Wasted{From: s, Bytes: int(f.length)})
 		}
 		return nil
 	}
-	err = s.fill(r, f, key, in)
+	if err = s.fill(r, f, key, in); err == nil {
+		s.ack(f)
+	}
 	whole, over := s.rest(key, in)
 	switch {
 	case err != nil:
@@ -116,6 +120,13 @@ func (s *Session) readFrame(r io.Reader, head []byte) error {
 		key.root.deliver(Received{From: s, Piece: key.piece, Data: whole})
 	}
 	return nil
+}
+
+// ack tells the peer that a frame has come: it keeps no more on the way than
+// the line carries.
+func (s *Session) ack(f frame) {
+	s.came += uint64(f.length)
+	s.post(&pb.Message{Body: &pb.Message_Ack{Ack: &pb.Ack{Bytes: s.came}}})
 }
 
 // fill reads the bytes of a frame in steps, so that the owner sees progress on

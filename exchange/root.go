@@ -7,6 +7,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 	"github.com/shoal-p2p/shoal/exchange/pb"
+	"github.com/shoal-p2p/shoal/exchange/upload"
 	"github.com/shoal-p2p/shoal/merkle"
 )
 
@@ -333,20 +334,17 @@ func (r *Root) holds(piece int) bool {
 	return r.have.Has(piece)
 }
 
-// part is a run of blocks of one piece.
-type part struct{ piece, first, count int }
-
 // split cuts a run of blocks that may go on over pieces into parts. What is
 // past the last piece is left out.
-func (r *Root) split(piece, first, count int) iter.Seq[part] {
-	return func(yield func(part) bool) {
+func (r *Root) split(piece, first, count int) iter.Seq[upload.Part] {
+	return func(yield func(upload.Part) bool) {
 		for count > 0 {
 			p, ok := r.piece(piece)
 			if !ok || first >= blocks(p.Size) {
 				return
 			}
 			n := min(count, blocks(p.Size)-first)
-			if !yield(part{piece, first, n}) {
+			if !yield(upload.Part{Root: r, Piece: piece, First: first, Count: n, Size: p.Size}) {
 				return
 			}
 			piece, first, count = piece+1, 0, count-n

@@ -10,6 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/shoal-p2p/shoal/exchange/ledger"
 	"github.com/shoal-p2p/shoal/exchange/pb"
+	"github.com/shoal-p2p/shoal/exchange/upload"
 )
 
 const (
@@ -90,37 +91,56 @@ func (s *server) gone(to *Session) {
 }
 
 // queue takes a request. False when the peer has too many waiting, or uploads are off.
-func (s *server) queue(to *Session, r *Root, p part) bool {
+func (s *server) queue(to *Session, p upload.Part) bool {
 	if s.limit.off && s.limit.limits(to.Path()) {
 		return false
 	}
-	return s.lane(to.Path()).queue(time.Now(), to, item{r, p})
+	return s.lane(to.Path()).queue(time.Now(), to, p)
 }
 
 // cancel takes the waiting parts of a piece off a peer's queue.
 func (s *server) cancel(to *Session, r *Root, piece int) {
-	s.remove(to, func(it item) bool { return it.root == r && it.part.piece == piece })
+	for _, l := range s.lanes {
+		l.cancel(time.Now(), to, r, piece)
+	}
 }
 
 // leave takes all of a root off a peer's queue.
 func (s *server) leave(to *Session, r *Root) {
-	s.remove(to, func(it item) bool { return it.root == r })
+	for _, l := range s.lanes {
+		l.leave(time.Now(), to, r)
+	}
 }
 
-func (s *server) remove(to *Session, match func(item) bool) {
+// measured notes a round trip to a peer.
+func (s *server) measured(to *Session, trip time.Duration) {
 	for _, l := range s.lanes {
-		l.remove(time.Now(), to, match)
+		l.measured(to, trip)
+	}
+}
+
+// copied notes that a peer of a root has pieces: they are less urgent to give away.
+func (s *server) copied(r *Root, runs []Run) {
+	for _, l := range s.lanes {
+		l.copied(r, runs)
+	}
+}
+
+// forget lets go of what is known of a root.
+func (s *server) forget(r *Root) {
+	for _, l := range s.lanes {
+		l.forget(r)
 	}
 }
 
 // dispatch gives out the slots of a lane until the exchange closes.
 func (s *server) dispatch(l *lane) {
 	for {
-		to, it, ok := l.next()
+		to, p, ok := l.next()
 		if !ok {
 			return
 		}
-		if !s.x.spawn(func() { s.upload(l, to, it) }) { // closed
+		if !s.x.spawn(func() { s.upload(l, to, p) }) { // closed
 			l.vacate()
 			return
 		}
@@ -129,48 +149,49 @@ func (s *server) dispatch(l *lane) {
 
 // upload serves one frame. A peer that takes it slowly, or not at all, holds no
 // slot for longer than slotTime, so that it delays nobody else.
-func (s *server) upload(l *lane, to *Session, it item) {
+func (s *server) upload(l *lane, to *Session, p upload.Part) {
 	vacate := sync.OnceFunc(l.vacate)
-	n := s.serve(to, it, func() func() bool { return time.AfterFunc(slotTime, vacate).Stop })
+	ok := s.serve(l, to, p, func() func() bool { return time.AfterFunc(slotTime, vacate).Stop })
 	vacate()
-	l.done(time.Now(), to, n)
+	l.done(time.Now(), to, p, ok)
 }
 
-// serve sends one frame and returns the bytes sent, or rejects it. writing is
-// called before the write, and what it returns after it.
-func (s *server) serve(to *Session, it item, writing func() func() bool) int {
-	p, ok := it.root.piece(it.part.piece)
+// serve sends one frame, or rejects it. writing is called before the write, and
+// what it returns after it.
+func (s *server) serve(l *lane, to *Session, part upload.Part, writing func() func() bool) bool {
+	r := part.Root.(*Root)
+	p, ok := r.piece(part.Piece)
 	if !ok {
-		return 0
+		return false
 	}
 	data, release, err := s.cache.get(p, func(buf []byte) ([]byte, error) {
 		return s.x.cfg.Library.ReadPiece(s.x.ctx, p.Key, buf)
 	})
 	if err != nil {
-		s.x.log.Debug("cannot serve", "root", it.root.CID, "piece", it.part.piece, "err", err)
-		to.reject(it.root, it.part.piece, pb.Reject_NOT_HELD)
-		return 0
+		s.x.log.Debug("cannot serve", "root", r.CID, "piece", part.Piece, "err", err)
+		to.reject(r, part.Piece, pb.Reject_NOT_HELD)
+		return false
 	}
 	defer release()
-	from := it.part.first * Block
-	body := data[from:min(from+it.part.count*Block, len(data))]
+	from := part.First * Block
+	body := data[from:min(from+part.Count*Block, len(data))]
 	if s.limit.wait(to.ctx, to.Path(), len(body)) != nil {
-		return 0
+		return false
 	}
-	h := to.handleOf(it.root)
+	h := to.handleOf(r)
 	if h == 0 {
-		return 0 // closed meanwhile
+		return false // closed meanwhile
 	}
-	f := frame{handle: h, piece: uint32(it.part.piece), first: uint16(it.part.first), count: uint16(it.part.count), length: uint32(len(body))}
+	f := frame{handle: h, piece: uint32(part.Piece), first: uint16(part.First), count: uint16(part.Count), length: uint32(len(body))}
 	written := writing()
-	err = to.writeFrame(f, body)
+	err = to.writeFrame(l, f, body)
 	written()
 	if err != nil {
 		to.end(err)
-		return 0
+		return false
 	}
-	s.onSent(to, it.root, len(body))
-	return len(body)
+	s.onSent(to, r, len(body))
+	return true
 }
 
 func (s *server) onSent(to *Session, r *Root, n int) {

@@ -58,23 +58,26 @@ type Session struct {
 
 	data network.Stream
 	head [frameHeader]byte
+	came uint64 // bytes of frames that the peer sent; of the data reader alone
 
 	// Locked last of all, but for those of lanes and cache.
-	mu      sync.Mutex
-	ended   error
-	next    uint32 // handle
-	members map[*Root]*member
-	ours    map[uint32]*Root // by our handle
-	theirs  map[uint32]*Root // by the peer's handle
-	sought  map[string]*pb.Open
-	pending map[pendingKey]*incoming
-	credit  int64 // bytes asked for and not yet come: frames beyond it are a violation
-	pinged  time.Time
-	treeID  uint32
-	asked   map[uint32]treeAsk // sent
-	later   []treeAsk          // not sent yet
-	bads    int
-	streams map[network.Stream]bool // data streams from the peer; true once it is the one
+	mu               sync.Mutex
+	ended            error
+	next             uint32 // handle
+	members          map[*Root]*member
+	ours             map[uint32]*Root // by our handle
+	theirs           map[uint32]*Root // by the peer's handle
+	sought           map[string]*pb.Open
+	pending          map[pendingKey]*incoming
+	credit           int64 // bytes asked for and not yet come: frames beyond it are a violation
+	pinged           time.Time
+	treeID           uint32
+	asked            map[uint32]treeAsk // sent
+	later            []treeAsk          // not sent yet
+	bads             int
+	onWay            []onWay                 // frames in the order sent
+	departed, landed uint64                  // bytes of frames sent, and acknowledged
+	streams          map[network.Stream]bool // data streams from the peer; true once it is the one
 }
 
 // member is a session's part in a root.

@@ -70,7 +70,7 @@ func (x Reject_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Reject_Reason.Descriptor instead.
 func (Reject_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{11, 0}
+	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{12, 0}
 }
 
 // Message is one control message. Exactly one field is set; a receiver ignores
@@ -95,6 +95,7 @@ type Message struct {
 	//	*Message_Ping
 	//	*Message_Pong
 	//	*Message_SubHashes
+	//	*Message_Ack
 	Body          isMessage_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -281,6 +282,15 @@ func (x *Message) GetSubHashes() *SubHashes {
 	return nil
 }
 
+func (x *Message) GetAck() *Ack {
+	if x != nil {
+		if x, ok := x.Body.(*Message_Ack); ok {
+			return x.Ack
+		}
+	}
+	return nil
+}
+
 type isMessage_Body interface {
 	isMessage_Body()
 }
@@ -349,6 +359,10 @@ type Message_SubHashes struct {
 	SubHashes *SubHashes `protobuf:"bytes,16,opt,name=sub_hashes,json=subHashes,proto3,oneof"`
 }
 
+type Message_Ack struct {
+	Ack *Ack `protobuf:"bytes,17,opt,name=ack,proto3,oneof"`
+}
+
 func (*Message_Hello) isMessage_Body() {}
 
 func (*Message_Open) isMessage_Body() {}
@@ -380,6 +394,8 @@ func (*Message_Ping) isMessage_Body() {}
 func (*Message_Pong) isMessage_Body() {}
 
 func (*Message_SubHashes) isMessage_Body() {}
+
+func (*Message_Ack) isMessage_Body() {}
 
 // Hello is the first message of either side.
 type Hello struct {
@@ -882,11 +898,13 @@ func (x *TreeReply) GetMissing() bool {
 // Request asks for blocks of 64 KiB from a block of a piece on; the run may go
 // on into the pieces after it.
 type Request struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Handle        uint32                 `protobuf:"varint,1,opt,name=handle,proto3" json:"handle,omitempty"`
-	Piece         uint32                 `protobuf:"varint,2,opt,name=piece,proto3" json:"piece,omitempty"`
-	First         uint32                 `protobuf:"varint,3,opt,name=first,proto3" json:"first,omitempty"`
-	Count         uint32                 `protobuf:"varint,4,opt,name=count,proto3" json:"count,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Handle uint32                 `protobuf:"varint,1,opt,name=handle,proto3" json:"handle,omitempty"`
+	Piece  uint32                 `protobuf:"varint,2,opt,name=piece,proto3" json:"piece,omitempty"`
+	First  uint32                 `protobuf:"varint,3,opt,name=first,proto3" json:"first,omitempty"`
+	Count  uint32                 `protobuf:"varint,4,opt,name=count,proto3" json:"count,omitempty"`
+	// A reader waits for it: it goes before what was asked otherwise.
+	Urgent        bool `protobuf:"varint,5,opt,name=urgent,proto3" json:"urgent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -949,6 +967,59 @@ func (x *Request) GetCount() uint32 {
 	return 0
 }
 
+func (x *Request) GetUrgent() bool {
+	if x != nil {
+		return x.Urgent
+	}
+	return false
+}
+
+// Ack tells how many bytes of frames have come in this session in all, wanted
+// or not.
+type Ack struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Bytes         uint64                 `protobuf:"varint,1,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ack) Reset() {
+	*x = Ack{}
+	mi := &file_exchange_pb_exchange_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ack) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ack) ProtoMessage() {}
+
+func (x *Ack) ProtoReflect() protoreflect.Message {
+	mi := &file_exchange_pb_exchange_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ack.ProtoReflect.Descriptor instead.
+func (*Ack) Descriptor() ([]byte, []int) {
+	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Ack) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
 // Cancel takes back all that was asked of a piece.
 type Cancel struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -960,7 +1031,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_exchange_pb_exchange_proto_msgTypes[10]
+	mi := &file_exchange_pb_exchange_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -972,7 +1043,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_exchange_pb_exchange_proto_msgTypes[10]
+	mi := &file_exchange_pb_exchange_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -985,7 +1056,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{10}
+	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Cancel) GetHandle() uint32 {
@@ -1014,7 +1085,7 @@ type Reject struct {
 
 func (x *Reject) Reset() {
 	*x = Reject{}
-	mi := &file_exchange_pb_exchange_proto_msgTypes[11]
+	mi := &file_exchange_pb_exchange_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1026,7 +1097,7 @@ func (x *Reject) String() string {
 func (*Reject) ProtoMessage() {}
 
 func (x *Reject) ProtoReflect() protoreflect.Message {
-	mi := &file_exchange_pb_exchange_proto_msgTypes[11]
+	mi := &file_exchange_pb_exchange_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1039,7 +1110,7 @@ func (x *Reject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reject.ProtoReflect.Descriptor instead.
 func (*Reject) Descriptor() ([]byte, []int) {
-	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{11}
+	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Reject) GetHandle() uint32 {
@@ -1074,7 +1145,7 @@ type Bad struct {
 
 func (x *Bad) Reset() {
 	*x = Bad{}
-	mi := &file_exchange_pb_exchange_proto_msgTypes[12]
+	mi := &file_exchange_pb_exchange_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1086,7 +1157,7 @@ func (x *Bad) String() string {
 func (*Bad) ProtoMessage() {}
 
 func (x *Bad) ProtoReflect() protoreflect.Message {
-	mi := &file_exchange_pb_exchange_proto_msgTypes[12]
+	mi := &file_exchange_pb_exchange_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1099,7 +1170,7 @@ func (x *Bad) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bad.ProtoReflect.Descriptor instead.
 func (*Bad) Descriptor() ([]byte, []int) {
-	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{12}
+	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Bad) GetHandle() uint32 {
@@ -1128,7 +1199,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_exchange_pb_exchange_proto_msgTypes[13]
+	mi := &file_exchange_pb_exchange_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1140,7 +1211,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_exchange_pb_exchange_proto_msgTypes[13]
+	mi := &file_exchange_pb_exchange_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1153,7 +1224,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{13}
+	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Claim) GetHandle() uint32 {
@@ -1188,7 +1259,7 @@ type Peers struct {
 
 func (x *Peers) Reset() {
 	*x = Peers{}
-	mi := &file_exchange_pb_exchange_proto_msgTypes[14]
+	mi := &file_exchange_pb_exchange_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1200,7 +1271,7 @@ func (x *Peers) String() string {
 func (*Peers) ProtoMessage() {}
 
 func (x *Peers) ProtoReflect() protoreflect.Message {
-	mi := &file_exchange_pb_exchange_proto_msgTypes[14]
+	mi := &file_exchange_pb_exchange_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1213,7 +1284,7 @@ func (x *Peers) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peers.ProtoReflect.Descriptor instead.
 func (*Peers) Descriptor() ([]byte, []int) {
-	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{14}
+	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Peers) GetHandle() uint32 {
@@ -1239,7 +1310,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_exchange_pb_exchange_proto_msgTypes[15]
+	mi := &file_exchange_pb_exchange_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1251,7 +1322,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_exchange_pb_exchange_proto_msgTypes[15]
+	mi := &file_exchange_pb_exchange_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1264,7 +1335,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{15}
+	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Ping) GetNonce() uint64 {
@@ -1286,7 +1357,7 @@ type SubHashes struct {
 
 func (x *SubHashes) Reset() {
 	*x = SubHashes{}
-	mi := &file_exchange_pb_exchange_proto_msgTypes[16]
+	mi := &file_exchange_pb_exchange_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1298,7 +1369,7 @@ func (x *SubHashes) String() string {
 func (*SubHashes) ProtoMessage() {}
 
 func (x *SubHashes) ProtoReflect() protoreflect.Message {
-	mi := &file_exchange_pb_exchange_proto_msgTypes[16]
+	mi := &file_exchange_pb_exchange_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1311,7 +1382,7 @@ func (x *SubHashes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubHashes.ProtoReflect.Descriptor instead.
 func (*SubHashes) Descriptor() ([]byte, []int) {
-	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{16}
+	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SubHashes) GetHandle() uint32 {
@@ -1339,7 +1410,7 @@ var File_exchange_pb_exchange_proto protoreflect.FileDescriptor
 
 const file_exchange_pb_exchange_proto_rawDesc = "" +
 	"\n" +
-	"\x1aexchange/pb/exchange.proto\x12\x0eshoal.exchange\"\xab\x06\n" +
+	"\x1aexchange/pb/exchange.proto\x12\x0eshoal.exchange\"\xd4\x06\n" +
 	"\aMessage\x12-\n" +
 	"\x05hello\x18\x01 \x01(\v2\x15.shoal.exchange.HelloH\x00R\x05hello\x12*\n" +
 	"\x04open\x18\x02 \x01(\v2\x14.shoal.exchange.OpenH\x00R\x04open\x12-\n" +
@@ -1359,7 +1430,8 @@ const file_exchange_pb_exchange_proto_rawDesc = "" +
 	"\x04ping\x18\x0e \x01(\v2\x14.shoal.exchange.PingH\x00R\x04ping\x12*\n" +
 	"\x04pong\x18\x0f \x01(\v2\x14.shoal.exchange.PingH\x00R\x04pong\x12:\n" +
 	"\n" +
-	"sub_hashes\x18\x10 \x01(\v2\x19.shoal.exchange.SubHashesH\x00R\tsubHashesB\x06\n" +
+	"sub_hashes\x18\x10 \x01(\v2\x19.shoal.exchange.SubHashesH\x00R\tsubHashes\x12'\n" +
+	"\x03ack\x18\x11 \x01(\v2\x13.shoal.exchange.AckH\x00R\x03ackB\x06\n" +
 	"\x04body\"7\n" +
 	"\x05Hello\x12\x14\n" +
 	"\x05agent\x18\x01 \x01(\tR\x05agent\x12\x18\n" +
@@ -1393,12 +1465,15 @@ const file_exchange_pb_exchange_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12\x16\n" +
 	"\x06blocks\x18\x02 \x03(\fR\x06blocks\x12\x12\n" +
 	"\x04more\x18\x03 \x01(\bR\x04more\x12\x18\n" +
-	"\amissing\x18\x04 \x01(\bR\amissing\"c\n" +
+	"\amissing\x18\x04 \x01(\bR\amissing\"{\n" +
 	"\aRequest\x12\x16\n" +
 	"\x06handle\x18\x01 \x01(\rR\x06handle\x12\x14\n" +
 	"\x05piece\x18\x02 \x01(\rR\x05piece\x12\x14\n" +
 	"\x05first\x18\x03 \x01(\rR\x05first\x12\x14\n" +
-	"\x05count\x18\x04 \x01(\rR\x05count\"6\n" +
+	"\x05count\x18\x04 \x01(\rR\x05count\x12\x16\n" +
+	"\x06urgent\x18\x05 \x01(\bR\x06urgent\"\x1b\n" +
+	"\x03Ack\x12\x14\n" +
+	"\x05bytes\x18\x01 \x01(\x04R\x05bytes\"6\n" +
 	"\x06Cancel\x12\x16\n" +
 	"\x06handle\x18\x01 \x01(\rR\x06handle\x12\x14\n" +
 	"\x05piece\x18\x02 \x01(\rR\x05piece\"\x9c\x01\n" +
@@ -1440,7 +1515,7 @@ func file_exchange_pb_exchange_proto_rawDescGZIP() []byte {
 }
 
 var file_exchange_pb_exchange_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_exchange_pb_exchange_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_exchange_pb_exchange_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_exchange_pb_exchange_proto_goTypes = []any{
 	(Reject_Reason)(0),  // 0: shoal.exchange.Reject.Reason
 	(*Message)(nil),     // 1: shoal.exchange.Message
@@ -1453,13 +1528,14 @@ var file_exchange_pb_exchange_proto_goTypes = []any{
 	(*TreeRequest)(nil), // 8: shoal.exchange.TreeRequest
 	(*TreeReply)(nil),   // 9: shoal.exchange.TreeReply
 	(*Request)(nil),     // 10: shoal.exchange.Request
-	(*Cancel)(nil),      // 11: shoal.exchange.Cancel
-	(*Reject)(nil),      // 12: shoal.exchange.Reject
-	(*Bad)(nil),         // 13: shoal.exchange.Bad
-	(*Claim)(nil),       // 14: shoal.exchange.Claim
-	(*Peers)(nil),       // 15: shoal.exchange.Peers
-	(*Ping)(nil),        // 16: shoal.exchange.Ping
-	(*SubHashes)(nil),   // 17: shoal.exchange.SubHashes
+	(*Ack)(nil),         // 11: shoal.exchange.Ack
+	(*Cancel)(nil),      // 12: shoal.exchange.Cancel
+	(*Reject)(nil),      // 13: shoal.exchange.Reject
+	(*Bad)(nil),         // 14: shoal.exchange.Bad
+	(*Claim)(nil),       // 15: shoal.exchange.Claim
+	(*Peers)(nil),       // 16: shoal.exchange.Peers
+	(*Ping)(nil),        // 17: shoal.exchange.Ping
+	(*SubHashes)(nil),   // 18: shoal.exchange.SubHashes
 }
 var file_exchange_pb_exchange_proto_depIdxs = []int32{
 	2,  // 0: shoal.exchange.Message.hello:type_name -> shoal.exchange.Hello
@@ -1470,21 +1546,22 @@ var file_exchange_pb_exchange_proto_depIdxs = []int32{
 	8,  // 5: shoal.exchange.Message.tree_request:type_name -> shoal.exchange.TreeRequest
 	9,  // 6: shoal.exchange.Message.tree_reply:type_name -> shoal.exchange.TreeReply
 	10, // 7: shoal.exchange.Message.request:type_name -> shoal.exchange.Request
-	11, // 8: shoal.exchange.Message.cancel:type_name -> shoal.exchange.Cancel
-	12, // 9: shoal.exchange.Message.reject:type_name -> shoal.exchange.Reject
-	13, // 10: shoal.exchange.Message.bad:type_name -> shoal.exchange.Bad
-	14, // 11: shoal.exchange.Message.claim:type_name -> shoal.exchange.Claim
-	15, // 12: shoal.exchange.Message.peers:type_name -> shoal.exchange.Peers
-	16, // 13: shoal.exchange.Message.ping:type_name -> shoal.exchange.Ping
-	16, // 14: shoal.exchange.Message.pong:type_name -> shoal.exchange.Ping
-	17, // 15: shoal.exchange.Message.sub_hashes:type_name -> shoal.exchange.SubHashes
-	6,  // 16: shoal.exchange.Have.partial:type_name -> shoal.exchange.Partial
-	0,  // 17: shoal.exchange.Reject.reason:type_name -> shoal.exchange.Reject.Reason
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	12, // 8: shoal.exchange.Message.cancel:type_name -> shoal.exchange.Cancel
+	13, // 9: shoal.exchange.Message.reject:type_name -> shoal.exchange.Reject
+	14, // 10: shoal.exchange.Message.bad:type_name -> shoal.exchange.Bad
+	15, // 11: shoal.exchange.Message.claim:type_name -> shoal.exchange.Claim
+	16, // 12: shoal.exchange.Message.peers:type_name -> shoal.exchange.Peers
+	17, // 13: shoal.exchange.Message.ping:type_name -> shoal.exchange.Ping
+	17, // 14: shoal.exchange.Message.pong:type_name -> shoal.exchange.Ping
+	18, // 15: shoal.exchange.Message.sub_hashes:type_name -> shoal.exchange.SubHashes
+	11, // 16: shoal.exchange.Message.ack:type_name -> shoal.exchange.Ack
+	6,  // 17: shoal.exchange.Have.partial:type_name -> shoal.exchange.Partial
+	0,  // 18: shoal.exchange.Reject.reason:type_name -> shoal.exchange.Reject.Reason
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_exchange_pb_exchange_proto_init() }
@@ -1509,6 +1586,7 @@ func file_exchange_pb_exchange_proto_init() {
 		(*Message_Ping)(nil),
 		(*Message_Pong)(nil),
 		(*Message_SubHashes)(nil),
+		(*Message_Ack)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1516,7 +1594,7 @@ func file_exchange_pb_exchange_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_exchange_pb_exchange_proto_rawDesc), len(file_exchange_pb_exchange_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   17,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

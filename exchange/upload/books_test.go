@@ -1,0 +1,384 @@
+package upload
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/shoal-p2p/shoal/exchange/ledger"
+)
+
+// world plays events at Uploads and keeps its own books.
+type world struct {
+	t     testing.TB
+	u     *Uploads
+	now   time.Time
+	busy  []given // between Next and OnSent
+	onWay []given // and acknowledged not yet
+}
+
+type given struct {
+	to   PeerKey
+	part Part
+}
+
+const block = 64 << 10
+
+func newWorld(t testing.TB) *world {
+	return &world{
+		t: t, u: New(Config{MaxFrame: 4}, rand.New(rand.NewPCG(1, 2))), now: time.Unix(1_700_000_000, 0),
+	}
+}
+
+func peerOf(n byte) PeerKey { return PeerKey(fmt.Sprint("peer", n%5)) }
+
+// step plays one event chosen by three bytes.
+func (w *world) step(kind, who, n byte) {
+	w.now = w.now.Add(time.Duration(n) * 10 * time.Millisecond)
+	key := peerOf(who)
+	switch kind % 10 {
+	case 0: // it connects, or its session is replaced
+		w.leave(key)
+		w.u.OnPeer(w.now, key, ledger.Balance{Received: int64(n) << 20})
+	case 1:
+		w.leave(key)
+		w.u.OnGone(w.now, key)
+		if w.u.Queue(w.now, key, Part{Root: 1, Count: 1, Size: block}) {
+			w.t.Fatal("a peer that is gone was queued")
+		}
+	case 2, 3, 4:
+		w.u.Queue(w.now, key, Part{Root: n & 1, Piece: int(n) % 7, Count: 1 + int(n)%32, Size: (1 + int(n)%32) * block, Urgent: n > 250})
+	case 5:
+		w.u.Cancel(w.now, key, n&1, int(n)%7)
+	case 6:
+		w.serve()
+	case 7:
+		w.sent(n, n%5 > 0)
+	case 8:
+		w.ack(n)
+	case 9:
+		w.u.OnHave(n&1, int(n)%7, 1+int(n)%3)
+	}
+	w.check()
+}
+
+// leave forgets what is on the way to a peer.
+func (w *world) leave(key PeerKey) {
+	w.busy = without(w.busy, key)
+	w.onWay = without(w.onWay, key)
+}
+
+func without(list []given, key PeerKey) []given {
+	var kept []given
+	for _, g := range list {
+		if g.to != key {
+			kept = append(kept, g)
+		}
+	}
+	return kept
+}
+
+func (w *world) serve() bool {
+	key, part, ok := w.u.Next(w.now)
+	if ok {
+		if part.Count < 1 || part.Count > 4 {
+			w.t.Fatalf("a frame of %d blocks", part.Count)
+		}
+		w.busy = append(w.busy, given{key, part})
+	}
+	return ok
+}
+
+func (w *world) sent(n byte, ok bool) {
+	if len(w.busy) == 0 {
+		return
+	}
+	i := int(n) % len(w.busy)
+	g := w.busy[i]
+	w.busy = append(w.busy[:i], w.busy[i+1:]...)
+	w.u.OnSent(w.now, g.to, g.part, ok)
+	if ok {
+		w.onWay = append(w.onWay, g)
+	}
+}
+
+func (w *world) ack(n byte) {
+	if len(w.onWay) == 0 {
+		return
+	}
+	i := int(n) % len(w.onWay)
+	g := w.onWay[i]
+	w.onWay = append(w.onWay[:i], w.onWay[i+1:]...)
+	w.u.OnAcked(w.now, g.to, g.part.bytes(block))
+}
+
+// check compares the books.
+func (w *world) check() {
+	w.t.Helper()
+	way := map[PeerKey]int{}
+	busy := map[PeerKey]int{}
+	for _, g := range w.busy {
+		way[g.to] += g.part.bytes(block)
+		busy[g.to]++
+	}
+	for _, g := range w.onWay {
+		way[g.to] += g.part.bytes(block)
+	}
+	line := 0
+	for _, f := range w.u.onLine {
+		if !f.off {
+			line += f.bytes
+		}
+	}
+	if w.u.line.out != line {
+		w.t.Fatalf("%d bytes on the line, %d in flights", w.u.line.out, line)
+	}
+	waits := false
+	for key, p := range w.u.peers {
+		sum := 0
+		for _, q := range p.parts {
+			sum += q.Count
+		}
+		want := sum
+		if busy[key] >= 2 || p.window.full() {
+			want = 0
+		}
+		if p.blocks != sum || p.busy != busy[key] || p.exposed != want || p.window.out != way[key] {
+			w.t.Fatalf("%s: %d blocks of %d, busy %d of %d, exposed %d of %d, %d bytes on the way of %d",
+				key, p.blocks, sum, p.busy, busy[key], p.exposed, want, p.window.out, way[key])
+		}
+		waits = waits || want > 0
+	}
+	if _, ok := w.u.ledger.Next(w.now); ok != waits {
+		w.t.Fatalf("the ledger says that someone waits: %v; want %v", ok, waits)
+	}
+}
+
+// drain serves all that waits, and nothing may be left.
+func (w *world) drain() {
+	for w.serve() || len(w.busy)+len(w.onWay) > 0 {
+		if !w.serve() {
+			w.now = w.now.Add(10 * time.Millisecond)
+			w.sent(0, true)
+			w.ack(0)
+		}
+		w.check()
+	}
+	for key, p := range w.u.peers {
+		if len(p.parts) > 0 {
+			w.t.Fatalf("%s starves with %d requests", key, len(p.parts))
+		}
+	}
+}
+
+// Queues and ledger never disagree, whatever comes: nobody is named who has
+// nothing to be sent, and nobody starves.
+func TestBooks(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(3, 4))
+	for range 200 {
+		w := newWorld(t)
+		for range 300 {
+			w.step(byte(rng.Uint32()), byte(rng.Uint32()), byte(rng.Uint32()))
+		}
+		w.drain()
+	}
+}
+
+// FuzzBooks is TestBooks with the fuzzer's events.
+func FuzzBooks(f *testing.F) {
+	f.Add([]byte("\x00\x00\x01\x02\x00\x20\x06\x00\x00\x00\x00\x01\x07\x00\x00\x08\x00\x00"))
+	f.Add([]byte("\x00\x01\x01\x02\x01\x20\x02\x01\x21\x06\x00\x00\x06\x00\x00\x01\x01\x00\x07\x00\x00\x00\x01\x00\x02\x01\x05\x06\x00\x00"))
+	f.Fuzz(func(t *testing.T, script []byte) {
+		w := newWorld(t)
+		for ; len(script) >= 3; script = script[3:] {
+			w.step(script[0], script[1], script[2])
+		}
+		w.drain()
+	})
+}
+
+// A queue takes so many requests and no more.
+func TestFull(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.step(0, 0, 0)
+	for i := range 4096 + 10 {
+		if got := w.u.Queue(w.now, peerOf(0), Part{Root: 1, Piece: i, Count: 1, Size: block}); got != (i < 4096) {
+			t.Fatalf("request %d: %v", i, got)
+		}
+	}
+	w.drain()
+}
+
+// line is an uplink of a rate: frames leave it one after the other and are
+// acknowledged a round trip later.
+type line struct {
+	u    *Uploads
+	rate float64
+	trip time.Duration
+	now  time.Time
+	free time.Time // when it has sent all
+	acks []ack
+	sent []Part
+	most int // bytes in its buffers
+	held int
+}
+
+type ack struct {
+	given
+	at time.Time
+}
+
+// run passes time until the time given, sending what Next says.
+func (l *line) run(until time.Time) {
+	for l.now.Before(until) {
+		for {
+			key, part, ok := l.u.Next(l.now)
+			if !ok {
+				break
+			}
+			l.u.OnSent(l.now, key, part, true)
+			n := part.bytes(block)
+			if l.free.Before(l.now) {
+				l.free = l.now
+			}
+			l.free = l.free.Add(time.Duration(float64(n) / l.rate * 1e9))
+			l.acks = append(l.acks, ack{given{key, part}, l.free.Add(l.trip)})
+			l.sent = append(l.sent, part)
+			l.held += n
+			l.most = max(l.most, l.held)
+		}
+		l.now = l.now.Add(time.Millisecond)
+		for len(l.acks) > 0 && !l.now.Before(l.acks[0].at) {
+			a := l.acks[0]
+			l.acks = l.acks[1:]
+			l.held -= a.part.bytes(block)
+			l.u.OnAcked(l.now, a.to, a.part.bytes(block))
+		}
+	}
+}
+
+func newLine(rate float64, trip time.Duration) *line {
+	now := time.Unix(1_700_000_000, 0)
+	return &line{u: New(Config{}, rand.New(rand.NewPCG(1, 2))), rate: rate, trip: trip, now: now, free: now}
+}
+
+// Whatever the line is like, it is kept busy, and its buffers are kept short.
+func TestWindow(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		rate float64
+		trip time.Duration
+	}{
+		"home, near":  {3 << 20, time.Millisecond},
+		"home, far":   {3 << 20, 200 * time.Millisecond},
+		"server, far": {60 << 20, 100 * time.Millisecond},
+		"modem":       {100 << 10, 50 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLine(c.rate, c.trip)
+			for i := range 4 {
+				l.u.OnPeer(l.now, peerOf(byte(i)), ledger.Balance{})
+				l.u.OnTrip(peerOf(byte(i)), c.trip)
+				for piece := range 1000 {
+					l.u.Queue(l.now, peerOf(byte(i)), Part{Root: 1, Piece: piece, Count: 16, Size: 1 << 20})
+				}
+			}
+			l.run(l.now.Add(5 * time.Second))
+			l.most = 0
+			began, from := l.now, len(l.sent)
+			l.run(l.now.Add(10 * time.Second))
+			bytes := 0
+			for _, p := range l.sent[from:] {
+				bytes += p.bytes(block)
+			}
+			if got := float64(bytes+block) / l.now.Sub(began).Seconds(); got < 0.95*c.rate {
+				t.Errorf("%.0f bytes/s of %.0f", got, c.rate)
+			}
+			most := c.rate*(c.trip.Seconds()+0.05)*1.35 + 4*block
+			if float64(l.most) > most {
+				t.Errorf("%d bytes on the way, at most %.0f wanted", l.most, most)
+			}
+		})
+	}
+}
+
+// A holder gives every piece away once before it gives any twice, a piece after
+// the other, although everybody asks for the same ones in the same order.
+func TestDistinctFirst(t *testing.T) {
+	t.Parallel()
+	const pieces, peers = 16, 4
+	l := newLine(3<<20, time.Millisecond)
+	for i := range peers {
+		l.u.OnPeer(l.now, peerOf(byte(i)), ledger.Balance{})
+		l.u.OnTrip(peerOf(byte(i)), l.trip)
+		for piece := range pieces {
+			l.u.Queue(l.now, peerOf(byte(i)), Part{Root: 1, Piece: piece, Count: 16, Size: 1 << 20})
+		}
+	}
+	l.run(l.now.Add(time.Duration(float64(pieces<<20) / l.rate * 1e9)))
+	began := map[int]int{}
+	last, switches := -1, 0
+	for _, p := range l.sent {
+		if p.First == 0 {
+			began[p.Piece]++
+		}
+		if p.Piece != last {
+			last, switches = p.Piece, switches+1
+		}
+	}
+	if len(began) != pieces || switches > pieces+1 {
+		t.Errorf("%d of %d pieces given away, %d changes of piece", len(began), pieces, switches)
+	}
+}
+
+// What a peer announces is not given away first.
+func TestRareFirst(t *testing.T) {
+	t.Parallel()
+	l := newLine(3<<20, time.Millisecond)
+	l.u.OnPeer(l.now, peerOf(0), ledger.Balance{})
+	l.u.OnHave(1, 0, 3)
+	for piece := range 4 {
+		l.u.Queue(l.now, peerOf(0), Part{Root: 1, Piece: piece, Count: 1, Size: block})
+	}
+	if _, part, _ := l.u.Next(l.now); part.Piece != 3 {
+		t.Errorf("piece %d first", part.Piece)
+	}
+	l.u.Queue(l.now, peerOf(0), Part{Root: 1, Piece: 2, Count: 1, Size: block, Urgent: true})
+	if _, part, _ := l.u.Next(l.now); part.Piece != 2 {
+		t.Errorf("piece %d before the urgent one", part.Piece)
+	}
+}
+
+// A peer that takes nothing does not keep the line from others.
+func TestSilentReceiver(t *testing.T) {
+	t.Parallel()
+	l := newLine(3<<20, time.Millisecond)
+	for i := range 2 {
+		l.u.OnPeer(l.now, peerOf(byte(i)), ledger.Balance{})
+		for piece := range 100 {
+			l.u.Queue(l.now, peerOf(byte(i)), Part{Root: 1, Piece: piece, Count: 16, Size: 1 << 20})
+		}
+	}
+	taken := 0
+	for range 2000 {
+		for {
+			key, part, ok := l.u.Next(l.now)
+			if !ok {
+				break
+			}
+			l.u.OnSent(l.now, key, part, true)
+			if key == peerOf(1) {
+				taken += part.bytes(block)
+				l.u.OnAcked(l.now.Add(time.Millisecond), key, part.bytes(block))
+			}
+		}
+		l.now = l.now.Add(time.Millisecond)
+	}
+	if taken < 50<<20 {
+		t.Errorf("%d bytes taken", taken)
+	}
+}

@@ -1,0 +1,33 @@
+// Package upload decides what to send next: whose turn it is, which of that
+// peer's requests, and how much may be on the way. It is pure: no clock,
+// goroutine, lock or I/O. It makes no API promise.
+//
+// Requests wait in a queue a peer. The caller asks Next for a frame whenever it
+// can send one, tells OnSent when the frame was handed to the transport, and
+// OnAcked when the receiver says what has come. All calls come from one owner.
+//
+// # Whose turn
+//
+// Package ledger says it. A turn is a piece long, so that one piece goes out at
+// the full rate instead of many at a part of it: the first copy of a piece that
+// is sent to k peers at once arrives k times later (Mundinger's model,
+// algorithms.md 3.4).
+//
+// # Which request
+//
+// What is urgent for a reader comes first, then the rest of a piece that was
+// begun, then the piece of which fewest copies are known: those that peers said
+// they have, and those that were sent from here. So a holder gives every piece
+// away about once before it gives any twice, although those who ask choose at
+// random.
+//
+// # How much
+//
+// The transport takes whatever it is given and keeps it in buffers, where
+// nothing can be reordered or taken back any more. So no more is on the way than
+// the line carries in a round trip and Ahead: as much of the line, and as much
+// of each peer. What a slow peer leaves unacknowledged counts for the line only
+// for a moment, so that it delays nobody else.
+//
+// Read Uploads next, then window.go.
+package upload

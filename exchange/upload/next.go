@@ -1,0 +1,179 @@
+package upload
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Next returns the frame to send now; false if nobody waits or enough is on the
+// way. OnSent is to follow.
+func (u *Uploads) Next(now time.Time) (PeerKey, Part, bool) {
+	u.settle(now)
+	if u.line.full() {
+		return "", Part{}, false
+	}
+	key, ok := u.ledger.Next(now)
+	if !ok {
+		return "", Part{}, false
+	}
+	p := u.peers[key]
+	part := u.take(p)
+	u.ledger.OnSent(now, key, int64(part.bytes(u.cfg.Block)))
+	p.busy++
+	f := &flight{peer: p, bytes: part.bytes(u.cfg.Block), at: now}
+	f.due = now.Add(forgotten + p.window.trip + 4*u.line.drains(f.bytes))
+	p.window.depart(now, f.bytes)
+	p.flights = append(p.flights, f)
+	u.line.depart(now, f.bytes)
+	u.onLine = append(u.onLine, f)
+	u.expose(now, p)
+	return key, part, true
+}
+
+// take takes a frame off a peer's queue.
+func (u *Uploads) take(p *peer) Part {
+	i := u.choose(p)
+	part := p.parts[i]
+	if part.First == 0 || part.Root != p.root || part.Piece != p.piece {
+		if part.First == 0 {
+			u.copied(part.Root, part.Piece)
+		}
+		p.root, p.piece = part.Root, part.Piece
+	}
+	if n := u.frame(p); part.Count > n {
+		p.parts[i].First += n
+		p.parts[i].Count -= n
+		part.Count = n
+	} else {
+		p.parts = append(p.parts[:i], p.parts[i+1:]...)
+	}
+	p.blocks -= part.Count
+	return part
+}
+
+// choose returns which part of a peer's queue goes out: what is urgent, then the
+// piece begun last, then the one of which fewest copies are known.
+func (u *Uploads) choose(p *peer) int {
+	best, fewest := 0, 256
+	begun := -1
+	for i := range p.parts[:min(len(p.parts), look)] {
+		q := &p.parts[i]
+		if q.Urgent {
+			return i
+		}
+		if begun < 0 && q.Piece == p.piece && q.Root == p.root {
+			begun = i
+		}
+		if known := u.Known(q.Root, q.Piece); known < fewest {
+			best, fewest = i, known
+		}
+	}
+	if begun >= 0 {
+		return begun
+	}
+	return best
+}
+
+// frame is how many blocks go out at once: half of what is kept ahead, so that
+// the line does not run dry between two acknowledgements.
+func (u *Uploads) frame(p *peer) int {
+	return min(max(u.line.slack()/2/u.cfg.Block, 1), max(p.window.size()/2/u.cfg.Block, 1), u.cfg.MaxFrame)
+}
+
+// OnSent tells that a frame of Next was handed to the transport, or was not:
+// then nothing of it is on the way.
+func (u *Uploads) OnSent(now time.Time, key PeerKey, part Part, ok bool) {
+	p := u.peers[key]
+	if p == nil {
+		return
+	}
+	p.busy--
+	if !ok {
+		u.drop(now, p, part.bytes(u.cfg.Block))
+	}
+	u.expose(now, p)
+}
+
+// drop takes back the newest flight of so many bytes.
+func (u *Uploads) drop(now time.Time, p *peer, bytes int) {
+	for i := len(p.flights) - 1; i >= 0; i-- {
+		if f := p.flights[i]; f.bytes == bytes {
+			p.flights = append(p.flights[:i], p.flights[i+1:]...)
+			p.window.lose(now, bytes)
+			u.land(now, f)
+			u.trim()
+			return
+		}
+	}
+}
+
+// OnAcked tells that a peer has got a frame of n bytes, the first of that size
+// on its way.
+func (u *Uploads) OnAcked(now time.Time, key PeerKey, n int) {
+	p := u.peers[key]
+	if p == nil {
+		return
+	}
+	i := slices.IndexFunc(p.flights, func(f *flight) bool { return f.bytes == n })
+	if i < 0 {
+		return
+	}
+	f := p.flights[i]
+	p.flights = slices.Delete(p.flights, i, i+1)
+	p.window.arrive(now, n)
+	p.window.came(now.Sub(f.at))
+	u.line.near(p.window.trip)
+	if f.off { // it took longer than we thought: the line is slower, not the peer silent
+		u.line.lose(now, -n)
+	}
+	f.off = true
+	u.line.arrive(now, n)
+	u.trim()
+	u.expose(now, p)
+}
+
+// land takes a frame off the line that is not acknowledged.
+func (u *Uploads) land(now time.Time, f *flight) {
+	if !f.off {
+		f.off = true
+		u.line.lose(now, f.bytes)
+	}
+}
+
+func (u *Uploads) trim() {
+	for len(u.onLine) > 0 && u.onLine[0].off {
+		u.onLine = u.onLine[1:]
+	}
+}
+
+// settle lets go of frames that must have left our line long ago.
+func (u *Uploads) settle(now time.Time) {
+	u.wake = time.Time{}
+	for _, f := range u.onLine {
+		if f.off {
+			continue
+		}
+		if now.Before(f.due) {
+			u.wake = f.due
+			break
+		}
+		u.land(now, f)
+	}
+	u.trim()
+}
+
+// expose tells the ledger of the blocks of a peer that may be sent now.
+func (u *Uploads) expose(now time.Time, p *peer) {
+	want := p.blocks
+	if p.busy >= u.cfg.MaxBusy || p.window.full() {
+		want = 0
+	}
+	switch d := cmp.Compare(want, p.exposed); {
+	case d > 0:
+		u.ledger.Queue(now, p.key, int64(want-p.exposed)*int64(u.cfg.Block))
+	case d < 0:
+		u.ledger.Unqueue(now, p.key, int64(p.exposed-want)*int64(u.cfg.Block))
+	}
+	p.exposed = want
+}

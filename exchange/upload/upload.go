@@ -1,0 +1,227 @@
+package upload
+
+import (
+	"cmp"
+	"math/rand/v2"
+	"time"
+
+	"github.com/shoal-p2p/shoal/exchange/ledger"
+)
+
+// PeerKey names a peer; any comparable string.
+type PeerKey = ledger.PeerKey
+
+// RootKey names a root, as the caller likes: any comparable value.
+type RootKey any
+
+// Part is a run of blocks of one piece of a root that a peer asked for.
+type Part struct {
+	Root         RootKey
+	Piece        int
+	First, Count int  // blocks
+	Size         int  // bytes of the whole piece
+	Urgent       bool // a reader waits for it
+}
+
+// bytes of the blocks.
+func (p Part) bytes(block int) int {
+	return min((p.First+p.Count)*block, p.Size) - p.First*block
+}
+
+// Config tunes Uploads. The zero value works.
+type Config struct {
+	Block     int           // bytes; 64 KiB if zero
+	MaxFrame  int           // blocks sent at once at most; 32 if zero
+	MaxQueued int           // parts that wait of one peer; 4,096 if zero
+	MaxBusy   int           // frames of one peer between Next and OnSent; 2 if zero
+	MaxWindow int           // bytes on the way; 16 MiB if zero
+	Ahead     time.Duration // of the line's rate kept in buffers; 50 ms if zero
+	Ledger    ledger.Config
+}
+
+const (
+	look      = 64                     // parts of a queue that are looked at: bounds what choosing costs, and how far one is moved forward
+	forgotten = 500 * time.Millisecond // what is not acknowledged by then, beyond what it should take, is not in our line any more
+
+	// Aheads of a peer's window: the peer whose turn it is must be able to fill
+	// the line alone, though its share of it was less before.
+	peerAheads = 4
+)
+
+// Uploads decides what to send next. It is not safe for use by several
+// goroutines. A peer exists from OnPeer until OnGone.
+//
+// Invariant: the ledger knows of as many blocks of a peer as its queue has, and
+// of none while its window is full or MaxBusy frames of it are being sent. So
+// whom the ledger names has something to be sent. See TestBooks.
+type Uploads struct {
+	cfg    Config
+	ledger *ledger.Ledger
+	peers  map[PeerKey]*peer
+	copies map[RootKey][]uint8 // by piece, as far as known, up to 255
+	line   window
+	onLine []*flight // frames that count for the line, oldest first
+	wake   time.Time
+}
+
+// peer is whom we send to.
+type peer struct {
+	key     PeerKey
+	parts   []Part // in the order asked
+	blocks  int    // in parts
+	exposed int    // blocks that the ledger knows of
+	busy    int    // frames between Next and OnSent
+	root    RootKey
+	piece   int // begun last; -1: none
+	window  window
+	flights []*flight // not acknowledged, oldest first
+}
+
+// flight is a frame on its way.
+type flight struct {
+	peer  *peer
+	bytes int
+	at    time.Time
+	due   time.Time // when it must have left our line
+	off   bool      // does not count for the line any more
+}
+
+// New returns Uploads without peers.
+func New(cfg Config, rng *rand.Rand) *Uploads {
+	cfg.Block = cmp.Or(cfg.Block, 64<<10)
+	cfg.MaxFrame = cmp.Or(cfg.MaxFrame, 32)
+	cfg.MaxQueued = cmp.Or(cfg.MaxQueued, 4096)
+	cfg.MaxBusy = cmp.Or(cfg.MaxBusy, 2)
+	cfg.MaxWindow = cmp.Or(cfg.MaxWindow, 16<<20)
+	cfg.Ahead = cmp.Or(cfg.Ahead, 50*time.Millisecond)
+	u := &Uploads{
+		cfg: cfg, ledger: ledger.New(cfg.Ledger, rng),
+		peers: map[PeerKey]*peer{}, copies: map[RootKey][]uint8{},
+	}
+	u.line = u.newWindow(1)
+	return u
+}
+
+func (u *Uploads) newWindow(aheads int) window {
+	return window{ahead: time.Duration(aheads) * u.cfg.Ahead, min: 2 * u.cfg.Block, max: u.cfg.MaxWindow}
+}
+
+// Ledger is what orders the peers: tell it of classes, values and prefixes.
+func (u *Uploads) Ledger() *ledger.Ledger { return u.ledger }
+
+// OnPeer begins to serve a peer, from a balance on. One that is known begins anew.
+func (u *Uploads) OnPeer(now time.Time, key PeerKey, b ledger.Balance) {
+	u.OnGone(now, key)
+	u.peers[key] = &peer{key: key, piece: -1, window: u.newWindow(peerAheads)}
+	u.ledger.Restore(key, b)
+}
+
+// OnGone forgets a peer and what it asked for.
+func (u *Uploads) OnGone(now time.Time, key PeerKey) {
+	p := u.peers[key]
+	if p == nil {
+		return
+	}
+	delete(u.peers, key)
+	for _, f := range p.flights {
+		u.land(now, f)
+	}
+	u.trim()
+	u.ledger.OnGone(now, key)
+}
+
+// Queue takes a request; false when the peer is unknown or has too many waiting.
+func (u *Uploads) Queue(now time.Time, key PeerKey, part Part) bool {
+	p := u.peers[key]
+	if p == nil || len(p.parts) >= u.cfg.MaxQueued {
+		return false
+	}
+	p.parts = append(p.parts, part)
+	p.blocks += part.Count
+	u.expose(now, p)
+	return true
+}
+
+// Cancel takes the parts of a piece off a peer's queue.
+func (u *Uploads) Cancel(now time.Time, key PeerKey, root RootKey, piece int) {
+	u.remove(now, key, func(q Part) bool { return q.Root == root && q.Piece == piece })
+}
+
+// Leave takes all of a root off a peer's queue.
+func (u *Uploads) Leave(now time.Time, key PeerKey, root RootKey) {
+	u.remove(now, key, func(q Part) bool { return q.Root == root })
+}
+
+func (u *Uploads) remove(now time.Time, key PeerKey, match func(Part) bool) {
+	p := u.peers[key]
+	if p == nil {
+		return
+	}
+	kept := p.parts[:0]
+	p.blocks = 0
+	for _, q := range p.parts {
+		if !match(q) {
+			kept = append(kept, q)
+			p.blocks += q.Count
+		}
+	}
+	p.parts = kept
+	u.expose(now, p)
+}
+
+// OnHave tells that a peer of a root has count pieces from first on, and not all.
+func (u *Uploads) OnHave(root RootKey, first, count int) {
+	for i := range count {
+		u.copied(root, first+i)
+	}
+}
+
+// Forget lets go of what is known of a root.
+func (u *Uploads) Forget(root RootKey) { delete(u.copies, root) }
+
+// OnTrip tells of a measured round trip to a peer. The shortest counts: what is
+// longer waited in buffers.
+func (u *Uploads) OnTrip(key PeerKey, trip time.Duration) {
+	if p := u.peers[key]; p != nil {
+		p.window.came(trip)
+	}
+}
+
+// OnReceived tells the ledger what a peer gave.
+func (u *Uploads) OnReceived(now time.Time, key PeerKey, n int64) {
+	if u.peers[key] != nil {
+		u.ledger.OnReceived(now, key, n)
+	}
+}
+
+// Deadline is when Next may say something else without an event; zero: only an
+// event can change it.
+func (u *Uploads) Deadline() time.Time { return u.wake }
+
+// Waiting is how many parts wait in a peer's queue.
+func (u *Uploads) Waiting(key PeerKey) int {
+	if p := u.peers[key]; p != nil {
+		return len(p.parts)
+	}
+	return 0
+}
+
+// Known is how many copies of a piece are known of, those of seeds left out.
+func (u *Uploads) Known(root RootKey, piece int) int {
+	if c := u.copies[root]; piece < len(c) {
+		return int(c[piece])
+	}
+	return 0
+}
+
+func (u *Uploads) copied(root RootKey, piece int) {
+	c := u.copies[root]
+	if piece >= len(c) {
+		grown := make([]uint8, max(piece+1, min(2*len(c), 1<<20)))
+		copy(grown, c)
+		c, u.copies[root] = grown, grown
+	}
+	if c[piece] < 255 {
+		c[piece]++
+	}
+}

@@ -1,0 +1,98 @@
+package upload
+
+import (
+	"math"
+	"time"
+)
+
+const (
+	windowStart = 256 << 10   // before anything is known: a second of 2 Mbit/s
+	windowTau   = time.Second // of the rate
+	windowKnown = 0.05        // busy seconds from which a rate is believed
+	tripGain    = 1.0 / 8     // of the line's round trip, as TCP smooths it
+)
+
+// window is how many bytes may be on the way: what is acknowledged in the time
+// of a round trip and Ahead. If the round trip is longer than thought, less is
+// on the way than fits, the measured rate is window/trip, and the window grows
+// by Ahead/trip with every round; if more is in buffers than Ahead, it shrinks
+// to it at once. The rule is TCP Vegas's, with the delay as target.
+type window struct {
+	ahead    time.Duration
+	min, max int
+	out      int           // on the way
+	trip     time.Duration // shortest of a peer, mean of the line's peers; 0: unknown
+	bytes    float64       // acknowledged, and in how much
+	time     float64       // busy time, both forgotten with windowTau
+	last     time.Time
+}
+
+// size is the window in bytes.
+func (w *window) size() int {
+	if w.time < windowKnown {
+		return min(max(windowStart, w.min), w.max)
+	}
+	rate := w.bytes / w.time
+	return min(max(int(rate*(w.trip+w.ahead).Seconds()), w.min), w.max)
+}
+
+// slack is the part of the window that waits in buffers.
+func (w *window) slack() int {
+	return int(float64(w.size()) * w.ahead.Seconds() / (w.trip + w.ahead).Seconds())
+}
+
+func (w *window) full() bool { return w.out >= w.size() }
+
+// depart notes bytes that go out.
+func (w *window) depart(now time.Time, n int) {
+	w.pass(now)
+	w.out += n
+}
+
+// arrive notes bytes that were acknowledged.
+func (w *window) arrive(now time.Time, n int) {
+	w.pass(now)
+	w.out -= n
+	w.bytes += float64(n)
+}
+
+// came notes a round trip to a peer.
+func (w *window) came(trip time.Duration) {
+	if trip > 0 && (w.trip == 0 || trip < w.trip) {
+		w.trip = trip
+	}
+}
+
+// drains is how long the line takes for what is on the way and n bytes more;
+// nothing while its rate is unknown.
+func (w *window) drains(n int) time.Duration {
+	if w.time < windowKnown || w.bytes <= 0 {
+		return 0
+	}
+	return time.Duration(float64(w.out+n) * w.time / w.bytes * float64(time.Second))
+}
+
+// lose notes bytes of which nothing more will be heard.
+func (w *window) lose(now time.Time, n int) {
+	w.pass(now)
+	w.out -= n
+}
+
+// near draws the round trip of a line towards that of a peer on it.
+func (w *window) near(trip time.Duration) {
+	if w.trip == 0 {
+		w.trip = trip
+		return
+	}
+	w.trip += time.Duration(tripGain * float64(trip-w.trip))
+}
+
+// pass lets time go by: only time with something on the way counts.
+func (w *window) pass(now time.Time) {
+	if dt := now.Sub(w.last).Seconds(); w.out > 0 && dt > 0 {
+		keep := math.Exp(-dt / windowTau.Seconds())
+		w.bytes *= keep
+		w.time = w.time*keep + dt
+	}
+	w.last = now
+}
