@@ -18,10 +18,11 @@ const (
 
 // Request asks a peer for a run of blocks of one piece, in order.
 type Request struct {
-	Peer  PeerKey
-	Piece int
-	First int // block number in the piece; 0 begins an attempt
-	Count int // blocks, at least 1
+	Peer   PeerKey
+	Piece  int
+	First  int  // block number in the piece; 0 begins an attempt
+	Count  int  // blocks, at least 1
+	Urgent bool // it has a deadline
 }
 
 // Cancel takes back all that was asked of a peer for a piece. What arrived of

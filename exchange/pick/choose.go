@@ -7,11 +7,13 @@ import (
 
 const (
 	randomFirst = 4  // pieces taken at random, so that a newcomer soon has something to trade; libtorrent's initial_picker_threshold
+	longRuns    = 4  // pieces that a peer must have in flight for runs to help it; a crowd at a slow seed is better off with a random choice
 	runLength   = 16 // consecutive pieces of a run: 16 MiB is well beyond readahead, and short enough to spread starts
 )
 
-// choose returns the piece to begin at a peer, -1 if there is none. What was
-// looked for in vain is not looked for again until something has changed.
+// choose returns the piece to begin at a peer, -1 if there is none: of those
+// that nobody is at, or else of those that wait in few queues. What was looked
+// for in vain is not looked for again until something has changed.
 func (p *Picker) choose(q *peer) int {
 	if p.full(q) || q.none == p.opened+1 {
 		return -1
@@ -30,6 +32,9 @@ func (p *Picker) choose(q *peer) int {
 	if i := p.chooseFrom(q, nil); i >= 0 {
 		return i
 	}
+	if i := p.rarest(q, nil, p.queued, p.rarity[tier:]); i >= 0 {
+		return i
+	}
 	q.none = p.opened + 1
 	return -1
 }
@@ -42,17 +47,26 @@ func (p *Picker) chooseFrom(q *peer, not *set) int {
 	if i := p.goOn(q, not); i >= 0 {
 		return i
 	}
-	if p.seeds == len(p.order) {
+	if p.seeds == len(p.order) && p.pace(q) >= longRuns*p.meanSize() {
 		return p.consecutive(q, not)
 	}
 	if p.done < randomFirst {
 		return p.random(p.open, q, not)
 	}
+	return p.rarest(q, not, p.open, p.rarity[:tier])
+}
+
+// rarest chooses one of the rarest pieces of all that a peer has and not does
+// not, at random.
+func (p *Picker) rarest(q *peer, not, all *set, rarity []*set) int {
+	if w, _ := common(all, q.ask, not, 0); w < 0 {
+		return -1
+	}
 	least := 0
 	if !q.seed {
 		least = 1 // what it has has at least one holder
 	}
-	for _, s := range p.rarity[least:] {
+	for _, s := range rarity[least:] {
 		if s == nil || s.len == 0 {
 			continue
 		}

@@ -96,7 +96,7 @@ func (p *Picker) urgent(plan *Plan) {
 	}
 }
 
-// hurry begins an attempt at a piece, or a second one if the first has taken
+// hurry begins an attempt at a piece, or a further one if the others have taken
 // longer than patience.
 func (p *Picker) hurry(plan *Plan, i int, patience time.Duration) {
 	copies := p.tries[i]
@@ -105,7 +105,7 @@ func (p *Picker) hurry(plan *Plan, i int, patience time.Duration) {
 	}
 	limit := time.Duration(1<<63 - 1)
 	for _, a := range copies {
-		if a.whole() || !a.stalled() && p.now.Sub(a.begun) < patience {
+		if a.whole() || !a.stalled() && p.now.Sub(a.at) < patience {
 			return
 		}
 		if !a.stalled() {
@@ -113,7 +113,12 @@ func (p *Picker) hurry(plan *Plan, i int, patience time.Duration) {
 		}
 	}
 	if q := p.soonest(i, limit); q != nil {
-		p.whole(plan, q, i)
+		p.double(plan, q, i)
+		for j := range plan.Requests {
+			if r := &plan.Requests[j]; r.Piece == i {
+				r.Urgent = true
+			}
+		}
 	}
 }
 
@@ -138,13 +143,16 @@ func (p *Picker) whole(plan *Plan, q *peer, i int) {
 	p.ask(plan, a, a.blocks)
 }
 
-// remaining is when an attempt would be finished: what its peer was asked
-// before comes first.
+// remaining is when an attempt would be finished: what its peer has begun comes
+// first, then what it was asked before.
 func (p *Picker) remaining(a *attempt) time.Duration {
 	ahead := 0
 	for _, other := range a.peer.tries {
 		if other == a {
 			break
+		}
+		if a.begun() && !other.begun() {
+			continue
 		}
 		ahead += p.span(other.piece, other.got, other.asked-other.got)
 	}

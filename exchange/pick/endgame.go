@@ -22,7 +22,7 @@ func (p *Picker) endgame(plan *Plan) {
 				return
 			}
 			if q := p.spare(l.piece, l.left-l.left/10); q != nil {
-				p.whole(plan, q, l.piece)
+				p.double(plan, q, l.piece)
 			}
 		}
 	}
@@ -47,7 +47,7 @@ type late struct {
 func (p *Picker) late() []late {
 	var list []late
 	for _, a := range p.started {
-		if len(p.tries[a.piece]) == 1 && !a.whole() && !p.held[a.piece] {
+		if len(p.tries[a.piece]) == 1 && a.begun() && !a.whole() && !p.held[a.piece] {
 			list = append(list, late{a.piece, p.remaining(a)})
 		}
 	}
@@ -55,6 +55,14 @@ func (p *Picker) late() []late {
 		return cmp.Or(-cmp.Compare(a.left, b.left), cmp.Compare(a.piece, b.piece))
 	})
 	return list
+}
+
+// double asks a peer for a piece that others were asked for and take long with.
+func (p *Picker) double(plan *Plan, q *peer, i int) {
+	for _, a := range p.tries[i] {
+		a.late = true
+	}
+	p.whole(plan, q, i)
 }
 
 // spare returns the peer with room that would have a piece first, before limit.

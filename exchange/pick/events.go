@@ -18,8 +18,10 @@ func (p *Picker) OnBlocks(now time.Time, key PeerKey, piece, n int) {
 		n = min(n, a.asked-a.got)
 		bytes = p.span(piece, a.got, n)
 		q.meter.add(p.now, bytes)
-		a.got += n
 		p.outstanding(q, -bytes)
+		if n > 0 {
+			p.came(a, n)
+		}
 		if a.whole() {
 			p.refresh(piece)
 		}
@@ -67,7 +69,7 @@ func (p *Picker) OnPiece(now time.Time, key PeerKey, piece int, ok bool) {
 	}
 	if ok {
 		if a != nil {
-			p.took.add(p.now.Sub(a.begun))
+			p.took.add(p.now.Sub(a.at))
 		}
 		p.Done(now, piece)
 		return
@@ -156,7 +158,7 @@ func (p *Picker) replace(q *peer) {
 		if a.whole() {
 			continue
 		}
-		if old := a.begun.Add(snubMax); p.now.Before(old) {
+		if old := a.at.Add(snubMax); p.now.Before(old) {
 			p.wakeAt(old)
 			continue
 		}

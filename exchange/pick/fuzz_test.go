@@ -3,6 +3,7 @@ package pick
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 )
@@ -191,8 +192,8 @@ func (w *world) check() {
 	for _, r := range w.asked {
 		copies[r.Piece]++
 		out += int64(w.p.span(r.Piece, r.First, r.Count))
-		if copies[r.Piece] > maxCopies {
-			w.t.Fatalf("piece %d is in more than %d copies", r.Piece, maxCopies)
+		if copies[r.Piece] > maxQueued+1 { // one by deadline, though it waits at all others
+			w.t.Fatalf("piece %d is asked of more than %d peers", r.Piece, maxQueued)
 		}
 	}
 	if len(w.asked) > w.p.cfg.MaxStarted {
@@ -245,13 +246,26 @@ func (w *world) checkIndex() {
 		if m {
 			missing++
 		}
-		if m && !p.held[i] && len(p.tries[i]) == 0 {
+		begun := slices.ContainsFunc(p.tries[i], func(a *attempt) bool { return a.begun() && !a.stalled() })
+		if m && !p.held[i] && !begun {
 			unasked++
 		}
 		open := m && !p.held[i] && !p.Asked(i) && len(p.tries[i]) < maxCopies
-		if open != p.open.has(i) || open != (p.pieces[i].in != nowhere) {
-			w.t.Fatalf("piece %d: open is %v, want %v", i, p.open.has(i), open)
+		queued := m && !p.held[i] && p.Asked(i) && !begun && len(p.tries[i]) < maxQueued
+		if open != p.open.has(i) || queued != p.queued.has(i) || (open || queued) != (p.pieces[i].in != nowhere) {
+			w.t.Fatalf("piece %d: open is %v, queued %v; want %v, %v", i, p.open.has(i), p.queued.has(i), open, queued)
 		}
+	}
+	var buffers, waiting int64
+	for _, a := range p.started {
+		if a.begun() {
+			buffers += int64(p.pieces[a.piece].size)
+		} else {
+			waiting += int64(p.pieces[a.piece].size)
+		}
+	}
+	if buffers != p.buffers || waiting != p.waiting {
+		w.t.Fatalf("buffers of %d and %d bytes, want %d and %d", p.buffers, p.waiting, buffers, waiting)
 	}
 	if p.Wanted() != missing || p.unasked != unasked {
 		w.t.Fatalf("wanted %d unasked %d, want %d and %d", p.Wanted(), p.unasked, missing, unasked)

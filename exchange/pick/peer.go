@@ -6,14 +6,17 @@ import (
 )
 
 const (
-	snubMin   = 2 * time.Second  // no block for so long: snubbed (BitTorrent's 20 to 60 s are an eternity at 1 Gbit/s)
+	snubMin   = time.Second      // no block of a piece that was begun for so long: snubbed (BitTorrent's 20 to 60 s are an eternity at 1 Gbit/s)
 	snubMax   = 10 * time.Second // however slow or far the peer is; then its attempts are replaced
 	deadAfter = 30 * time.Second // then it is reported by Dead, if it shows no sign of life
 	deadMax   = 2 * time.Minute  // then also if it does
 
-	queueAhead = 0.5     // seconds of a peer's rate asked ahead of the round trip: hides scheduling, bounds what a cancel wastes
-	tripSlack  = 1.25    // round trips in flight, so that a longer one does not drain the pipe
-	guess      = 4 << 20 // bytes/s expected of a peer that was never measured: it is worth a try
+	queueAhead  = 0.5     // seconds of a peer's rate asked ahead of the round trip: hides scheduling, bounds what a cancel wastes
+	queuePieces = 2       // whole pieces that wait at a peer at least: one goes out, one is next
+	queueSeed   = 4       // at a seed, so that a crowd leaves it the choice to give each piece once before any twice
+	queueSize   = 1 << 20 // bytes a piece counts for at most in this
+	tripSlack   = 1.25    // round trips in flight, so that a longer one does not drain the pipe
+	guess       = 4 << 20 // bytes/s expected of a peer that was never measured: it is worth a try
 )
 
 // peer is a connected peer of the download.
@@ -206,8 +209,12 @@ func (q *peer) silence(now time.Time) time.Duration {
 	return q.silent + now.Sub(q.since)
 }
 
-// patience is the silence after which a peer is snubbed.
+// patience is the silence after which a peer is snubbed. Before it has sent a
+// block of anything, we may just wait in its queue, and that holds up nothing.
 func (p *Picker) patience(q *peer) time.Duration {
+	if !slices.ContainsFunc(q.tries, func(a *attempt) bool { return a.begun() && !a.whole() }) {
+		return snubMax
+	}
 	d := max(snubMin, 4*q.rtt)
 	if rate := q.meter.rate(); rate > 0 {
 		expected := q.rtt + seconds(float64(p.cfg.Block)/rate)
@@ -216,16 +223,29 @@ func (p *Picker) patience(q *peer) time.Duration {
 	return min(d, snubMax)
 }
 
-// window is how many bytes may be in flight at a peer.
-func (p *Picker) window(q *peer) int {
-	if q.snubbed {
-		return p.cfg.Block
-	}
+// pace is how many bytes a peer delivers in the round trip and queueAhead, as far
+// as it has shown.
+func (p *Picker) pace(q *peer) float64 {
 	w := float64(q.grown)
 	if q.meter.known() {
 		w = min(w, q.meter.rateAt(p.now)*(tripSlack*q.rtt.Seconds()+queueAhead))
 	}
-	return min(max(int(w), 2*p.cfg.Block), p.cfg.MaxPeer)
+	return w
+}
+
+// window is how many bytes may be in flight at a peer: its pace, and at least
+// some whole pieces, from which it may choose what it sends first. They cost
+// little while they wait: others may be asked for them too.
+func (p *Picker) window(q *peer) int {
+	if q.snubbed {
+		return p.cfg.Block
+	}
+	pieces := queuePieces
+	if q.seed {
+		pieces = queueSeed
+	}
+	w := max(p.pace(q), float64(pieces)*min(p.meanSize(), queueSize), float64(2*p.cfg.Block))
+	return min(int(w), p.cfg.MaxPeer)
 }
 
 // speed is the rate expected of a peer in bytes/s, more than 0.

@@ -11,8 +11,11 @@ const (
 	defaultStarted = 64       // 64 to 128 MiB of buffers; 8 fast peers with 8 pieces each
 	defaultBytes   = 64 << 20 // of those buffers
 	defaultPeer    = 8 << 20  // below the windows of QUIC (10-15 MiB) and yamux (16 MiB)
-	maxCopies      = 2        // of a piece in flight; a third seldom helps and always costs
+	maxCopies      = 2        // of a piece that come at once; a third seldom helps and always costs
+	maxQueued      = 4        // peers in whose queues a piece waits; the first to send it has it
+	maxWaiting     = 8        // of what waits, one byte in so many counts as a buffer
 	commonest      = 63       // availability from which all pieces are equally common
+	tier           = commonest + 1
 )
 
 // Picker decides what to ask of whom. It is not safe for use by several
@@ -26,29 +29,31 @@ type Picker struct {
 	now time.Time
 
 	pieces  []piece
-	missing *set                // wanted and not here
-	open    *set                // may be asked of a peer now
-	rarity  [commonest + 1]*set // open, split by holders that are not seeds; nil until used
-	again   []int               // begun, and perhaps without a peer that delivers: to be asked first
-	held    map[int]bool        // another source fetches it
-	unasked int                 // missing, in no attempt and not held; 0 begins the endgame
-	done    int                 // pieces here
-	opened  uint64              // counts pieces that became open: what a peer that found nothing waits for
-	tries   map[int][]*attempt  // by piece, at most maxCopies
-	started []*attempt          // all attempts
-	peers   map[PeerKey]*peer   //
-	order   []*peer             // snubbed last, then by path, rate, arrival
-	arrived uint64              // peers seen so far
-	seeds   int                 // peers that have every piece and are counted here, not in piece.holders
-	classes [paths]class        // what better paths hold and how fast they are
-	ranked  time.Time           // when order and classes were made
-	due     deadlines           // pieces with a deadline
-	took    spread              // how long an attempt takes
-	inUse   int64               // bytes in flight
-	buffers int64               // bytes of the pieces of all attempts
-	cancels []Cancel            // for the next Plan
-	freed   []int               // for the next Plan
-	wake    time.Time           // see Deadline
+	missing *set               // wanted and not here
+	open    *set               // nobody is at it, and peers may be asked
+	queued  *set               // waits in few queues, and more peers may be asked
+	rarity  [2 * tier]*set     // open, then queued, split by holders that are not seeds; nil until used
+	again   []int              // begun, and perhaps without a peer that delivers: to be asked first
+	held    map[int]bool       // another source fetches it
+	unasked int                // missing, not held, and no block has come; 0 begins the endgame
+	done    int                // pieces here
+	opened  uint64             // counts pieces that became open: what a peer that found nothing waits for
+	tries   map[int][]*attempt // by piece, at most maxCopies
+	started []*attempt         // all attempts
+	peers   map[PeerKey]*peer  //
+	order   []*peer            // snubbed last, then by path, rate, arrival
+	arrived uint64             // peers seen so far
+	seeds   int                // peers that have every piece and are counted here, not in piece.holders
+	classes [paths]class       // what better paths hold and how fast they are
+	ranked  time.Time          // when order and classes were made
+	due     deadlines          // pieces with a deadline
+	took    spread             // how long an attempt takes
+	inUse   int64              // bytes in flight
+	buffers int64              // bytes of the pieces of attempts of which blocks came
+	waiting int64              // and of the others
+	cancels []Cancel           // for the next Plan
+	freed   []int              // for the next Plan
+	wake    time.Time          // see Deadline
 }
 
 // New returns a picker for pieces of the given sizes in bytes (1 and more).
@@ -65,6 +70,7 @@ func New(cfg Config, sizes []int, rng *rand.Rand) *Picker {
 		pieces:  make([]piece, len(sizes)),
 		missing: newSet(len(sizes)),
 		open:    newSet(len(sizes)),
+		queued:  newSet(len(sizes)),
 		held:    map[int]bool{},
 		tries:   map[int][]*attempt{},
 		peers:   map[PeerKey]*peer{},

@@ -15,6 +15,7 @@ type piece struct {
 	wanted  bool
 	done    bool
 	unasked bool  // counted in Picker.unasked
+	begun   bool  // in an attempt of which blocks came, at a peer that delivers
 	busy    bool  // in an attempt at a peer that delivers
 	in      uint8 // set of Picker.rarity it is in
 }
@@ -25,13 +26,18 @@ type attempt struct {
 	peer   *peer
 	piece  int
 	blocks int
-	asked  int // blocks asked of the peer
-	got    int // blocks that came
-	begun  time.Time
+	asked  int       // blocks asked of the peer
+	got    int       // blocks that came
+	at     time.Time // when it was asked
+	late   bool      // a second copy was asked, since this one takes long
 }
 
 // whole reports whether all blocks came and only the hash result is awaited.
 func (a *attempt) whole() bool { return a.got == a.blocks }
+
+// begun reports whether blocks came. Until then the attempt waits in the peer's
+// queue, and others may be asked for the piece too.
+func (a *attempt) begun() bool { return a.got > 0 }
 
 // stalled reports whether others may fetch the piece as well.
 func (a *attempt) stalled() bool { return a.peer.snubbed && !a.whole() }
@@ -42,14 +48,15 @@ func (a *attempt) stalled() bool { return a.peer.snubbed && !a.whole() }
 func (p *Picker) refresh(i int) {
 	pc := &p.pieces[i]
 	missing := pc.wanted && !pc.done
-	copies, busy := p.tries[i], false
+	copies, busy, begun := p.tries[i], false, false
 	for _, a := range copies {
 		busy = busy || !a.stalled()
+		begun = begun || a.begun() && !a.stalled()
 	}
 	if pc.busy && !busy && missing {
 		p.freed = append(p.freed, i)
 	}
-	pc.busy = busy
+	pc.busy, pc.begun = busy, begun
 
 	if missing {
 		p.missing.add(i)
@@ -57,7 +64,7 @@ func (p *Picker) refresh(i int) {
 		p.missing.remove(i)
 	}
 	held := len(p.held) > 0 && p.held[i]
-	if unasked := missing && !held && len(copies) == 0; unasked != pc.unasked {
+	if unasked := missing && !held && !begun; unasked != pc.unasked {
 		pc.unasked = unasked
 		if unasked {
 			p.unasked++
@@ -66,13 +73,17 @@ func (p *Picker) refresh(i int) {
 		}
 	}
 	in := uint8(nowhere)
-	if missing && !held && !busy && len(copies) < maxCopies {
+	switch {
+	case !missing || held:
+	case !busy && len(copies) < maxCopies:
 		in = uint8(min(pc.holders, commonest))
+	case busy && !begun && len(copies) < maxQueued:
+		in = tier + uint8(min(pc.holders, commonest))
 	}
 	p.move(i, in)
 }
 
-// move puts an open piece into the set of its rarity.
+// move puts a piece that may be asked into the set of its rarity.
 func (p *Picker) move(i int, in uint8) {
 	pc := &p.pieces[i]
 	if pc.in == in {
@@ -80,18 +91,20 @@ func (p *Picker) move(i int, in uint8) {
 	}
 	if pc.in != nowhere {
 		p.rarity[pc.in].remove(i)
-	} else {
-		p.open.add(i)
+	}
+	p.open.put(i, in < tier)
+	p.queued.put(i, in != nowhere && in >= tier)
+	if in == nowhere {
+		pc.in = in
+		return
+	}
+	if pc.in == nowhere || pc.in/tier != in/tier {
 		p.opened++
 	}
-	if in == nowhere {
-		p.open.remove(i)
-	} else {
-		if p.rarity[in] == nil {
-			p.rarity[in] = newSet(len(p.pieces))
-		}
-		p.rarity[in].add(i)
+	if p.rarity[in] == nil {
+		p.rarity[in] = newSet(len(p.pieces))
 	}
+	p.rarity[in].add(i)
 	pc.in = in
 }
 
@@ -100,7 +113,7 @@ func (p *Picker) count(i, delta int) {
 	pc := &p.pieces[i]
 	pc.holders += int32(delta)
 	if pc.in != nowhere {
-		p.move(i, uint8(min(pc.holders, commonest)))
+		p.move(i, pc.in/tier*tier+uint8(min(pc.holders, commonest)))
 	}
 }
 
@@ -120,11 +133,11 @@ func (p *Picker) begin(q *peer, i int) *attempt {
 		peer:   q,
 		piece:  i,
 		blocks: max(1, (int(p.pieces[i].size)+p.cfg.Block-1)/p.cfg.Block),
-		begun:  p.now,
+		at:     p.now,
 	}
 	q.tries = append(q.tries, a)
 	p.started = append(p.started, a)
-	p.buffers += int64(p.pieces[i].size)
+	p.waiting += int64(p.pieces[i].size)
 	p.tries[i] = append(p.tries[i], a)
 	p.refresh(i)
 	return a
@@ -147,7 +160,7 @@ func (p *Picker) drop(a *attempt) {
 	q.tries = without(q.tries, a)
 	q.look()
 	p.started = without(p.started, a)
-	p.buffers -= int64(p.pieces[a.piece].size)
+	*p.bytesOf(a) -= int64(p.pieces[a.piece].size)
 	if left := without(p.tries[a.piece], a); len(left) > 0 {
 		p.tries[a.piece] = left
 	} else {
@@ -157,11 +170,49 @@ func (p *Picker) drop(a *attempt) {
 	p.retry(a)
 }
 
+// bytesOf is where the bytes of an attempt count.
+func (p *Picker) bytesOf(a *attempt) *int64 {
+	if a.begun() {
+		return &p.buffers
+	}
+	return &p.waiting
+}
+
+// came notes n blocks of an attempt. With the first one the piece leaves the
+// queues of other peers. If two peers began at the same moment, the one that is
+// behind is cancelled.
+func (p *Picker) came(a *attempt, n int) {
+	first := !a.begun()
+	if first {
+		p.waiting -= int64(p.pieces[a.piece].size)
+		p.buffers += int64(p.pieces[a.piece].size)
+	}
+	a.got += n
+	if !first {
+		return
+	}
+	for _, b := range slices.Clone(p.tries[a.piece]) {
+		switch {
+		case b == a || b.stalled() && b.begun():
+		case !b.begun():
+			p.cancel(b)
+		case b.got >= a.got && !p.doubled(b):
+			p.cancel(a)
+			return
+		}
+	}
+	p.refresh(a.piece)
+}
+
+// doubled reports whether a second copy of an attempt's piece was asked for
+// because this one takes long.
+func (p *Picker) doubled(a *attempt) bool { return a.late }
+
 // retry puts the piece of an attempt that stalled or was lost before those
 // that were not begun, unless it was a mere try of a snubbed peer. The list is
 // short: what falls off is still found by rarity.
 func (p *Picker) retry(a *attempt) {
-	if i := a.piece; a.asked > 1 && p.pieces[i].in != nowhere && !slices.Contains(p.again, i) {
+	if i := a.piece; a.begun() && p.pieces[i].in != nowhere && !slices.Contains(p.again, i) {
 		p.again = append(p.again[max(0, len(p.again)-p.cfg.MaxStarted+1):], i)
 	}
 }

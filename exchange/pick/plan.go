@@ -95,7 +95,7 @@ func (p *Picker) full(q *peer) bool {
 
 // crowded reports whether so many eighths of the places or bytes are taken.
 func (p *Picker) crowded(eighths int) bool {
-	return len(p.started) >= p.cfg.MaxStarted*eighths/8 || p.buffers >= p.cfg.MaxBytes*int64(eighths)/8
+	return len(p.started) >= p.cfg.MaxStarted*eighths/8 || p.buffers+p.waiting/maxWaiting >= p.cfg.MaxBytes*int64(eighths)/8
 }
 
 // rankEvery is how often peers are put into order and paths are weighed.

@@ -51,6 +51,14 @@ func (s *set) remove(i int) {
 	}
 }
 
+func (s *set) put(i int, in bool) {
+	if in {
+		s.add(i)
+	} else {
+		s.remove(i)
+	}
+}
+
 // addRange adds [first, end) a word at a time.
 func (s *set) addRange(first, end int) {
 	for i := first; i < end; {
