@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -32,7 +34,9 @@ type Config struct {
 	StallTimeout  time.Duration // of waiting in which at least 4 KiB of a body arrive; 15 s if zero
 
 	// Proxy names the proxy of a request, as http.Transport.Proxy does; nil: none.
-	// It is used only if Named: behind a proxy the address cannot be checked.
+	// It is used only if Named: which address is asked is then the proxy's choice.
+	// For the same reason a redirect through it to another host is followed only
+	// where neither the host's name nor this machine's own DNS says that it is inside.
 	Proxy func(*http.Request) (*url.URL, error)
 	// RootCAs are trusted for https; the system's if nil.
 	RootCAs *x509.CertPool
@@ -40,6 +44,10 @@ type Config struct {
 	// the check of addresses; those that stand in a URL are still checked here.
 	Transport http.RoundTripper
 	Log       *slog.Logger // nil: discard. Never gets a credential or a query.
+
+	// For tests.
+	resolver *net.Resolver          // of names; the system's if nil
+	classify func(netip.Addr) reach // of addresses that are dialled; reachOf if nil
 }
 
 // Header is a field for the named host. Its value counts as a secret: it is

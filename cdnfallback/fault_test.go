@@ -111,6 +111,7 @@ var rangeFaults = map[string]struct {
 	"other ETag, part sent":    {fault: origintest.Fault{NewETag: true}, span: part, want: Validator{Size: fileSize, ETag: `"old"`}, kind: ErrChanged},
 	"other date":               {span: part, want: Validator{Size: fileSize, Modified: "Thu, 01 Jan 2026 00:00:00 GMT"}, kind: ErrChanged},
 	"redirect to ftp":          {fault: origintest.Fault{Redirect: "ftp://x/y"}, span: part, want: known, kind: ErrRedirect},
+	"redirect to a file":       {fault: origintest.Fault{Redirect: "file:///etc/hostname"}, span: part, want: known, kind: ErrRedirect},
 	"redirect nowhere":         {fault: origintest.Fault{Redirect: "http://%zz/"}, span: part, want: known, kind: ErrRedirect},
 	"redirect in a circle":     {fault: origintest.Fault{Redirect: "/file"}, span: part, want: known, kind: ErrRedirect},
 	"one redirect":             {fault: origintest.Fault{Redirect: "/file?again", Once: true}, span: part, want: known},

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -23,8 +24,11 @@ type Origin struct {
 	host      string   // as shown: host and port
 	header    http.Header
 	agent     string
-	reach     reach // of the first hop
-	via       [reaches]http.RoundTripper
+	reach     reach                      // of the first hop
+	via       [reaches]http.RoundTripper // by the addresses that may be dialled
+	proxy     func(*http.Request) (*url.URL, error)
+	through   http.RoundTripper // for requests that proxy names a proxy for
+	resolver  *net.Resolver
 	answer    time.Duration // time-out for a header
 	stall     time.Duration // time-out for a body
 	log       *slog.Logger
@@ -56,8 +60,14 @@ func New(cfg Config) (*Origin, error) {
 	if o.header, err = credentials(cfg, u.Hostname(), user); err != nil {
 		return nil, fmt.Errorf("origin %s: %w", o.host, err)
 	}
+	o.resolver = cmp.Or(cfg.resolver, net.DefaultResolver)
 	for r := range o.via {
 		o.via[r] = transport(cfg, reach(r))
+	}
+	if cfg.Named && cfg.Proxy != nil && cfg.Transport == nil {
+		t := connections(cfg, local) // the proxy itself may stand anywhere: the user named it
+		t.Proxy = cfg.Proxy
+		o.proxy, o.through = cfg.Proxy, t
 	}
 	return o, nil
 }
@@ -107,13 +117,18 @@ func basic(user, password string) string {
 // into more than that goes from the socket to the caller's memory directly.
 const readBuffer = 256 << 10
 
-// transport makes connections to addresses up to r, HTTP/1.1 and HTTP/2.
+// transport is how requests go to addresses up to r.
 func transport(cfg Config, r reach) http.RoundTripper {
 	if cfg.Transport != nil {
 		return cfg.Transport
 	}
-	t := &http.Transport{
-		DialContext:            r.dialer().DialContext,
+	return connections(cfg, r)
+}
+
+// connections makes connections to addresses up to r, HTTP/1.1 and HTTP/2.
+func connections(cfg Config, r reach) *http.Transport {
+	return &http.Transport{
+		DialContext:            r.dialer(cfg).DialContext,
 		ForceAttemptHTTP2:      true, // a DialContext of one's own would turn it off
 		TLSClientConfig:        &tls.Config{RootCAs: cfg.RootCAs},
 		TLSHandshakeTimeout:    10 * time.Second,
@@ -127,10 +142,6 @@ func transport(cfg Config, r reach) http.RoundTripper {
 			SendPingTimeout:  15 * time.Second, // a dead connection must not stall request after request
 		},
 	}
-	if cfg.Named {
-		t.Proxy = cfg.Proxy
-	}
-	return t
 }
 
 // Host is the host, and port if there is one, as the URL names it: for display.
@@ -147,7 +158,7 @@ func (o *Origin) NoRanges() bool { return o.wholeOnly.Load() }
 
 // Close closes idle connections. Requests under way go on until their own end.
 func (o *Origin) Close() error {
-	for _, rt := range o.via {
+	for _, rt := range append(o.via[:], o.through) {
 		if t, ok := rt.(interface{ CloseIdleConnections() }); ok {
 			t.CloseIdleConnections()
 		}

@@ -1,9 +1,11 @@
 package cdnfallback
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -71,15 +73,66 @@ func (r reach) check(ip netip.Addr) error {
 
 // dialer connects to addresses up to r only. It checks what the name resolved
 // to, at the moment of dialling, so a name that changes its address does not help.
-func (r reach) dialer() *net.Dialer {
+func (r reach) dialer(cfg Config) *net.Dialer {
+	classify := cfg.classify
+	if classify == nil {
+		classify = reachOf
+	}
 	return &net.Dialer{
-		Timeout: 10 * time.Second,
+		Timeout:  10 * time.Second,
+		Resolver: cfg.resolver,
 		Control: func(_, address string, _ syscall.RawConn) error {
 			ap, err := netip.ParseAddrPort(address)
 			if err != nil {
 				return fmt.Errorf("%w: %s cannot be read", ErrPrivate, address)
 			}
-			return r.check(ap.Addr())
+			if got := classify(ap.Addr()); got > r {
+				return &privateError{ip: ap.Addr(), reach: got}
+			}
+			return nil
 		},
 	}
+}
+
+// checkProxied refuses what lies inside when a redirect leads there through a
+// proxy. The named host itself may be asked for anything. Others must not be
+// called as only a host of the site is, nor be inside by the DNS of this machine;
+// a name that only the proxy knows is left to its rules.
+func (o *Origin) checkProxied(ctx context.Context, at hop) error {
+	host := strings.ToLower(strings.TrimSuffix(at.url.Hostname(), "."))
+	if strings.EqualFold(host, o.base.Hostname()) {
+		return nil
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return at.reach.check(ip)
+	}
+	if inside(host) {
+		return fmt.Errorf("%w: %s is a name of this site; only an origin that you name yourself (--origin) may be there", ErrPrivate, host)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	found, _ := o.resolver.LookupNetIP(ctx, "ip", host) // behind a proxy there may be no DNS
+	for _, ip := range found {
+		if err := at.reach.check(ip); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// insideNames end names that are no public ones: RFC 6762, 6761, 8375, ICANN's
+// .internal, and what routers and offices use (RFC 6762, appendix G).
+var insideNames = []string{"local", "localhost", "internal", "home.arpa", "intranet", "private", "corp", "home", "lan"}
+
+// inside tells whether a name without a dot at its end is one of a site.
+func inside(host string) bool {
+	if !strings.Contains(host, ".") {
+		return true
+	}
+	for _, suffix := range insideNames {
+		if strings.HasSuffix(host, "."+suffix) {
+			return true
+		}
+	}
+	return false
 }

@@ -130,14 +130,9 @@ func (o *Origin) follow(ctx context.Context, r *response, u *url.URL, h http.Hea
 	return o.fault(ErrRedirect, "more than %d redirects", maxRedirects)
 }
 
-// send does one hop. from is the reach of the address that answered, at.reach
-// when it cannot be known.
+// send does one hop. from is the reach of the address that answered: at.reach
+// when it cannot be known, public behind a proxy, which may ask whom it likes.
 func (o *Origin) send(ctx context.Context, at hop, h http.Header) (resp *http.Response, from reach, err error) {
-	if ip, err := netip.ParseAddr(at.url.Hostname()); err == nil {
-		if err := at.reach.check(ip); err != nil {
-			return nil, 0, err
-		}
-	}
 	var remote atomic.Uint32
 	remote.Store(uint32(at.reach))
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) {
@@ -157,8 +152,30 @@ func (o *Origin) send(ctx context.Context, at hop, h http.Header) (resp *http.Re
 			req.Header[name] = values
 		}
 	}
+	if o.proxied(req) {
+		if err := o.checkProxied(ctx, at); err != nil {
+			return nil, 0, err
+		}
+		resp, err = o.through.RoundTrip(req)
+		return resp, public, err
+	}
+	if ip, err := netip.ParseAddr(at.url.Hostname()); err == nil {
+		if err := at.reach.check(ip); err != nil {
+			return nil, 0, err
+		}
+	}
 	resp, err = o.via[at.reach].RoundTrip(req)
 	return resp, reach(remote.Load()), err
+}
+
+// proxied tells whether req goes through a proxy. What is wrong with the
+// proxy's URL is said by the transport.
+func (o *Origin) proxied(req *http.Request) bool {
+	if o.proxy == nil {
+		return false
+	}
+	u, err := o.proxy(req)
+	return u != nil || err != nil
 }
 
 func redirects(status int) bool {

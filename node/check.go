@@ -35,6 +35,9 @@ func checkOption(c *Config, o Option) error {
 		return checkSwitch(c.PortMap)
 	case "origin":
 		return each(c.Origins, CheckOrigin)
+	case "ca":
+		_, err := ReadCA(c.CA)
+		return err
 	case "upload":
 		_, err := ParseRate(c.Upload)
 		return err

@@ -18,6 +18,7 @@ type Config struct {
 	MDNS      Switch   `toml:"mdns,omitempty"`      // find nodes on the LAN; on if empty
 	PortMap   Switch   `toml:"portmap,omitempty"`   // ask the router for a port by UPnP or NAT-PMP; on if empty
 	Origins   []string `toml:"origin,omitempty"`    // URLs that hold what is fetched
+	CA        string   `toml:"ca,omitempty"`        // file of root certificates to trust beside the system's; none if empty
 	Upload    string   `toml:"upload,omitempty"`    // rate as typed, see ParseRate; 10Mbit/s on WAN with the LAN exempt if empty
 	Download  string   `toml:"download,omitempty"`  // rate as typed; unlimited if empty
 	LAN       []string `toml:"lan,omitempty"`       // CIDRs that count as LAN beside the interfaces' own subnets
@@ -52,6 +53,7 @@ type FetchOptions struct {
 	Update      bool     // an older version may stand at Output; it is replaced when the new one is whole
 	Origins     []string // beside Config.Origins and those of the target
 	Headers     []string // "Key: Value" for the named origins
+	CA          string   // root certificates as PEM, for origins beside those of the system and Config.CA
 	Peers       []string // multiaddrs with /p2p/ID to ask directly
 	Bootstrap   []string // joined before looking
 	Class       policy.Class

@@ -49,6 +49,7 @@ func TestFaultyOrigins(t *testing.T) {
 		without  verdict
 	}{
 		{"changes bits", origintest.Fault{Lie: true}, wrong, wrong},
+		{"changes a bit in the middle", origintest.Fault{LieAt: 1500 << 10}, wrong, wrong},
 		{"sends other bytes of the file", origintest.Fault{Shift: 7}, wrong, unavailable},
 		{"cuts each connection", origintest.Fault{Cut: 1200 << 10}, whole, whole},
 		{"ends early, properly", origintest.Fault{Short: 600 << 10}, unavailable, wrong},
@@ -60,6 +61,10 @@ func TestFaultyOrigins(t *testing.T) {
 		{"is busy at first", origintest.Fault{Status: 503, Once: true}, whole, whole},
 		{"compresses", origintest.Fault{Gzip: true}, unavailable, unavailable},
 		{"tells a wrong length", origintest.Fault{Length: 5}, unavailable, unavailable},
+		{"names another range", origintest.Fault{ContentRange: "bytes 1-1000/2097161"}, unavailable, whole},
+		{"redirects in a circle", origintest.Fault{Redirect: "/a"}, unavailable, unavailable},
+		{"redirects to a file of this machine", origintest.Fault{Redirect: "file:///etc/hostname"}, unavailable, unavailable},
+		{"is broken, then well", origintest.Fault{Status: 500, Once: true}, whole, whole},
 		{"has no validators", origintest.Fault{NoValidator: true}, whole, whole},
 	}
 	hasher, b := start(t, func(c *Config) { c.Offline = true }), start(t)

@@ -264,6 +264,10 @@ func (n *Node) sources(target merkle.Target, opt FetchOptions) ([]*source, error
 		}
 		headers = append(headers, header)
 	}
+	roots, err := rootsWith(n.ca, opt.CA)
+	if err != nil {
+		return nil, fmt.Errorf("%w: --ca: %w", ErrUsage, err)
+	}
 	var out []*source
 	seen := map[string]bool{}
 	add := func(url string, headers []cdnfallback.Header) error {
@@ -272,7 +276,7 @@ func (n *Node) sources(target merkle.Target, opt FetchOptions) ([]*source, error
 		}
 		seen[url] = true
 		o, err := cdnfallback.New(cdnfallback.Config{
-			URL: url, Named: true, Headers: headers, Netrc: n.netrc(), Proxy: http.ProxyFromEnvironment,
+			URL: url, Named: true, Headers: headers, Netrc: n.netrc(), Proxy: http.ProxyFromEnvironment, RootCAs: roots,
 			UserAgent: "shoal/" + n.cfg.Version, Log: n.log,
 		})
 		if err != nil {

@@ -49,12 +49,14 @@ func TestOneFieldOneOption(t *testing.T) {
 // Every option can be set from each source, and the stronger one wins.
 func TestSourcesInOrder(t *testing.T) {
 	t.Parallel()
+	ca := writeCA(t)
 	values := map[string][3]string{ // file, environment, flag
 		"listen":    {`["/ip4/1.1.1.1/tcp/1"]`, "/ip4/1.1.1.1/tcp/2, /ip4/1.1.1.1/tcp/3", "/ip4/1.1.1.1/tcp/4"},
 		"bootstrap": {`["` + peerA + `"]`, peerA + "," + peerA, peerA},
 		"mdns":      {`"on"`, "off", "on"},
 		"portmap":   {`"off"`, "on", "off"},
 		"origin":    {`["http://a"]`, "http://b,http://c", "http://d"},
+		"ca":        {`"` + ca + `"`, ca, ca},
 		"upload":    {`"1Mbit/s"`, "2Mbit/s", "off"},
 		"download":  {`"1Mbit/s"`, "2Mbit/s", "unlimited"},
 		"store-max": {`"1GB"`, "2GB", "off"},

@@ -47,6 +47,8 @@ type Node struct {
 	wg        sync.WaitGroup
 	closing   sync.Once
 
+	ca string // root certificates of Config.CA, PEM
+
 	bans bans // of peers that lied
 
 	storeMax int64 // bytes kept for readers
@@ -70,11 +72,15 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	ca, err := ReadCA(cfg.CA)
+	if err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(filepath.Join(cfg.Dir, "quarantine"), 0o700); err != nil {
 		return nil, fmt.Errorf("make directory: %w", err)
 	}
 	n := &Node{
-		cfg: cfg, log: cfg.Log, started: time.Now(), boot: boot,
+		cfg: cfg, log: cfg.Log, started: time.Now(), boot: boot, ca: ca,
 		active: map[string]*download{}, views: map[*download]RootStatus{},
 	}
 	if n.log == nil {

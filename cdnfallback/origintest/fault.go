@@ -26,6 +26,7 @@ type Fault struct {
 	HangHeader   bool          // never answer
 	NoRange      bool          // send the whole file always
 	Lie          bool          // change one bit of each body
+	LieAt        int64         // change one bit of the file at this offset, from 1 on
 	ContentRange string        // send this field instead of the right one
 	Shift        int64         // send the bytes this far after those that the header says
 	Length       int64         // add this to the length of the whole file that is told
@@ -145,6 +146,9 @@ func (f Fault) send(w http.ResponseWriter, r *http.Request, at file, part span) 
 	var body io.Reader = io.NewSectionReader(at.data, part.from+f.Shift, part.to-part.from)
 	if f.Lie {
 		body = &liar{r: body}
+	}
+	if skip := f.LieAt - part.from; f.LieAt > 0 && skip >= 0 && skip < part.to-part.from {
+		body = io.MultiReader(io.LimitReader(body, skip), &liar{r: body})
 	}
 	for _, limit := range []int64{f.Cut, f.HangBody, f.Short} {
 		if limit > 0 {

@@ -89,6 +89,6 @@ func optionFlags(keys ...string) []cli.Flag {
 
 // Options that the verbs take which may run a node.
 var (
-	everyNode = []string{"listen", "bootstrap", "mdns", "portmap"}
+	everyNode = []string{"listen", "bootstrap", "mdns", "portmap", "ca"}
 	rates     = []string{"upload", "download", "lan"}
 )

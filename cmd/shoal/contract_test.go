@@ -14,7 +14,7 @@ var contractFlags = map[string]string{
 	"node":       "listen bootstrap mdns portmap origin upload download lan announce store-max create join",
 	"share":      "listen bootstrap mdns portmap copy hidden modes profile",
 	"add":        "q only-hash copy hidden modes profile",
-	"get":        "listen bootstrap mdns portmap o origin peer timeout deadline class origin-after origin-header seed using update",
+	"get":        "listen bootstrap mdns portmap ca o origin peer timeout deadline class origin-after origin-header seed using update",
 	"cat":        "listen bootstrap mdns portmap range origin peer timeout deadline",
 	"ls":         "listen bootstrap mdns portmap origin peer timeout deadline",
 	"find":       "listen bootstrap mdns portmap",

@@ -18,6 +18,7 @@ const stopGrace = 5 * time.Second
 var errInterrupted = errors.New("interrupted")
 
 func main() {
+	takeAllProxy()
 	ctx, stop := interruptible(os.Stderr)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()

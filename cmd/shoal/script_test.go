@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -37,6 +38,9 @@ func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"shoal": main
 //	randfile FILE BYTES SEED       make a file of random bytes
 //	origin VAR DIR [stall=BYTES]   serve DIR by HTTP at $VAR; with stall, no byte of a file
 //	                               from that offset on is sent
+//	origin VAR DIR tls=CERT,KEY    serve DIR by HTTPS
+//	certificate CERT KEY NAME...   make a certificate that is its own root, and its key
+//	proxy VAR HOST:PORT=ADDR...    run an HTTP proxy at $VAR that knows these hosts only; its log is VAR.log
 //	unstall VAR                    send them
 //	shape FILE EXAMPLE             the JSON in FILE has every field of the example, of its type
 //	await REGEXP PROGRAM ARG...    run again and again until its stdout matches
@@ -62,6 +66,7 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": cmdExits, "daemon": cmdDaemon, "waitline": cmdWaitline, "halt": cmdHalt, "terminate": cmdTerminate, "finish": cmdFinish, "capture": cmdCapture,
 			"randfile": cmdRandfile, "origin": cmdOrigin, "unstall": cmdUnstall, "await": cmdAwait, "shape": cmdShape,
+			"certificate": cmdCertificate, "proxy": cmdProxy,
 		},
 	})
 }
@@ -112,7 +117,7 @@ func cmdDaemon(ts *testscript.TestScript, neg bool, args []string) {
 	d := &daemon{cmd: exec.Command(bin, args[2:]...), exited: make(chan struct{})}
 	d.grown = sync.NewCond(&d.mu)
 	d.cmd.Dir = ts.MkAbs(".")
-	for _, kv := range []string{"PATH", "HOME", "TMPDIR", "SHOAL_DIR", "SHOAL_MDNS", "SHOAL_PORTMAP", "SHOAL_LISTEN", "GOCOVERDIR"} {
+	for _, kv := range []string{"PATH", "HOME", "TMPDIR", "SHOAL_DIR", "SHOAL_MDNS", "SHOAL_PORTMAP", "SHOAL_LISTEN", "HTTPS_PROXY", "ALL_PROXY", "GOCOVERDIR"} {
 		d.cmd.Env = append(d.cmd.Env, kv+"="+ts.Getenv(kv))
 	}
 	out, err := os.Create(ts.MkAbs(name + ".out"))
@@ -238,16 +243,22 @@ type stallingOrigin struct {
 }
 
 func cmdOrigin(ts *testscript.TestScript, neg bool, args []string) {
-	wantUse(ts, neg, len(args) == 2 || len(args) == 3, "origin VAR DIR [stall=BYTES]")
+	wantUse(ts, neg, len(args) == 2 || len(args) == 3, "origin VAR DIR [stall=BYTES|tls=CERT,KEY]")
 	o := &stallingOrigin{
 		Handler: http.FileServer(http.Dir(ts.MkAbs(args[1]))),
 		release: make(chan struct{}), after: -1,
 	}
-	if len(args) == 3 {
+	server := httptest.NewUnstartedServer(o)
+	if pair, ok := strings.CutPrefix(args[len(args)-1], "tls="); ok {
+		cert, key, _ := strings.Cut(pair, ",")
+		c, err := tls.LoadX509KeyPair(ts.MkAbs(cert), ts.MkAbs(key))
+		ts.Check(err)
+		server.TLS = &tls.Config{Certificates: []tls.Certificate{c}}
+		server.StartTLS()
+	} else if server.Start(); len(args) == 3 {
 		_, err := fmt.Sscanf(args[2], "stall=%d", &o.after)
 		ts.Check(err)
 	}
-	server := httptest.NewServer(o)
 	ts.Defer(func() {
 		o.once.Do(func() { close(o.release) })
 		server.Close()

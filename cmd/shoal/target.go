@@ -79,6 +79,9 @@ func fetchOptions(c *cli.Context) (node.FetchOptions, error) {
 		OriginAfter: c.Duration("origin-after"),
 	}
 	var err error
+	if opt.CA, err = node.ReadCA(c.String("ca")); err != nil {
+		return opt, err
+	}
 	if opt.Class, err = node.ParseClass(c.String("class")); err != nil {
 		return opt, err
 	}
