@@ -5,7 +5,8 @@
 # free-rider (r1, ...). A host's upload is limited where it leaves the host, its
 # download where it leaves the switch, both by tbf, so what counts is what Ethernet
 # carries: 1514 bytes for 1448 of TCP. Nothing else delays a packet: a round trip
-# is what the queues make it.
+# is what the queues make it. A bucket holds two packets of 64 KiB, so that a late
+# timer of a busy machine costs no rate.
 #
 # crowd_set NAME=VALUE... says what a run is, crowd_run SYSTEM runs it and leaves
 # what it measured in the array result. A system is a function crowd_SYSTEM.
@@ -83,8 +84,8 @@ crowd_host() {
 	fi
 	ip -n "$ns" addr flush dev eth0 && ip -n "$ns" addr add "$ip/$net" dev eth0 &&
 		ip -n "$ns" route replace 11.7.0.0/16 dev eth0 scope link &&
-		tc -n "$ns" qdisc replace dev eth0 root tbf rate "$2mbit" burst 72kb latency 50ms &&
-		tc -n "${crowd_id}sw" qdisc replace dev "v$1" root tbf rate "$3mbit" burst 72kb latency 50ms
+		tc -n "$ns" qdisc replace dev eth0 root tbf rate "$2mbit" burst 128kb latency 50ms &&
+		tc -n "${crowd_id}sw" qdisc replace dev "v$1" root tbf rate "$3mbit" burst 128kb latency 50ms
 }
 declare -A crowd_made=()
 
