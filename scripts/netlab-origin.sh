@@ -1,0 +1,301 @@
+#!/usr/bin/env bash
+# netlab-origin.sh measures what an HTTP origin and a crowd cost each other: real
+# nodes in network namespaces, links with rates, nginx with the tree beside the
+# file. The origin's access log says how many copies left it, and a stopwatch
+# how long the last downloader took. It needs root, ip, tc, nginx and curl.
+#
+#   scripts/netlab.sh origin [--only REGEX] [--runs N] [--size MIB] [--shoal FILE]
+#   scripts/netlab.sh origin --crowd N --class CLASS [--rates UP,UP,DOWN] [--size MIB]
+#
+#   --only REGEX  lines of the table whose names match: crowd-economy,
+#                 crowd-interactive, crowd-32, small, office, never-slower, churn,
+#                 origin-stopped, poisoners
+#   --crowd N     one crowd and nothing else, to explore
+#   --rates       Mbit/s of the origin up, of a peer up and down; 100,50,200
+#   --runs N      of each line of which the worst counts; 1
+#   --smoke       a small crowd alone, in seconds
+#   --shoal FILE  use this binary instead of building one
+#
+# Times are corrected: divided by 1.0456, what Ethernet, IP and TCP headers cost.
+# B(c) = max(F/u_s, cF/u_s, F/d, (N-c)F/sum u_i) is the least time in which N
+# downloaders can have the file when c copies leave the origin.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit
+. scripts/lib.sh
+
+only=. runs=1 shoal= crowd= class=economy rates=100,50,200 size= smoke=false keep= trace=
+while (($#)); do
+	case $1 in
+	--smoke) smoke=true ;;
+	--only | --runs | --shoal | --crowd | --class | --rates | --size | --keep | --trace)
+		(($# > 1)) || die "$1 needs a value"
+		printf -v "${1#--}" %s "$2"
+		shift
+		;;
+	--help | -h)
+		sed -n '/^#   scripts/,/^#   --shoal/s/^# \{0,3\}//p' scripts/netlab-origin.sh
+		exit
+		;;
+	*) die "unknown argument $1; see --help" ;;
+	esac
+	shift
+done
+[ "$(id -u)" = 0 ] || die "network namespaces need root"
+want ip iproute2 && want tc iproute2 || die "this needs ip and tc (Debian: iproute2)"
+want nginx nginx && want curl curl || die "this needs nginx and curl"
+
+tmp=$(mktemp -d) || exit
+trap 'stop_all; drop_netns; [ -n "$keep" ] && cp -r "$tmp"/*.json "$tmp"/*.log "$tmp"/*.err "$keep" 2>/dev/null; rm -rf "$tmp"' EXIT
+trap 'exit 130' INT TERM
+[ -n "$shoal" ] || { shoal=$tmp/shoal && say building && build_shoal "$shoal"; } || die "it does not build"
+go build -o "$tmp/hostile" ./internal/hostile || die "the hostile peer does not build"
+
+export SHOAL_MDNS=off SHOAL_PORTMAP=off SHOAL_UPLOAD=unlimited
+export -n https_proxy http_proxy HTTPS_PROXY HTTP_PROXY
+failed=0
+P=so$$ # of our namespaces
+headers=1.0456
+
+# calc EXPRESSION: a number of at most three decimals.
+calc() { awk "BEGIN { printf \"%.3f\", $1 }" | sed 's/\.\?0*$//'; }
+
+# holds EXPRESSION: 1 if awk finds it true.
+holds() { awk "BEGIN { print ($1) ? 1 : 0 }"; }
+
+# figure NAME VALUE GOAL OK: one line of the table; OK is 0 or 1.
+figure() {
+	local verdict=ok
+	(($4)) || { verdict=MISSED && failed=$((failed + 1)); }
+	printf '%-44s | %-26s | %-24s | %s\n' "$1" "$2" "$3" "$verdict"
+}
+
+# host NAME IP: a namespace on the lab's switch, in a network of its own: to all
+# others it is far.
+host() {
+	add_netns "$P$1" && ip link add eth0 netns "$P$1" type veth peer name "v$1" netns "${P}sw" &&
+		ip -n "$P$1" addr add "$2/32" dev eth0 && ip -n "$P$1" link set eth0 up &&
+		ip -n "$P$1" route add 11.0.0.0/8 dev eth0 && ip -n "${P}sw" link set "v$1" master br0 up
+}
+
+# cap NAME UP DOWN: limit a host's link to so many Mbit/s each way.
+cap() {
+	shape "$P$1" eth0 "$2" && shape "${P}sw" "v$1" "$3"
+}
+
+# shape NAMESPACE INTERFACE MBIT: limit what leaves an interface.
+shape() { tc -n "$1" qdisc replace dev "$2" root tbf rate "$3mbit" burst 128kb latency 50ms; }
+
+# on NAME COMMAND...: run in a host.
+on() {
+	local ns=$P$1
+	shift
+	ip netns exec "$ns" "$@"
+}
+
+# switch: a new switch, without what was on an earlier one.
+switch() {
+	drop_netns
+	add_netns "${P}sw" && ip -n "${P}sw" link add br0 type bridge forward_delay 0 mcast_snooping 0 &&
+		ip -n "${P}sw" link set br0 up || die "no network namespaces here"
+}
+
+# publish MIB: a file of random bytes and its tree, left in www, cid and bytes.
+publish() {
+	www=$tmp/www bytes=$(($1 << 20))
+	[ "$(stat -c %s "$www/app.bin" 2>/dev/null)" = "$bytes" ] && return
+	mkdir -p "$www"
+	head -c "$bytes" /dev/urandom >"$www/app.bin"
+	cid=$("$shoal" --dir "$tmp/hash" add -q --tree "$www/app.bin.shoal" "$www/app.bin") || die "add: $cid"
+	sum=$(sha256sum <"$www/app.bin")
+}
+
+# serve NAME IP: nginx in a host with what was published, its log new.
+serve() {
+	local i
+	log=$tmp/access.log
+	rm -f "$log"
+	cat >"$tmp/nginx.conf" <<-END
+		user $(id -un) $(id -gn);
+		daemon off;
+		pid $tmp/nginx.pid;
+		worker_processes 1;
+		events { worker_connections 4096; }
+		http {
+			log_format judge '\$msec \$remote_addr "\$request" \$status \$body_bytes_sent "\$http_range" \$request_time';
+			access_log $log judge;
+			sendfile on;
+			sendfile_max_chunk 256k;
+			default_type application/octet-stream;
+			client_body_temp_path $tmp/body; proxy_temp_path $tmp/proxy; fastcgi_temp_path $tmp/fastcgi;
+			uwsgi_temp_path $tmp/uwsgi; scgi_temp_path $tmp/scgi;
+			server { listen $2:80; root $www; }
+		}
+	END
+	ip netns exec "$P$1" nginx -p "$tmp" -c "$tmp/nginx.conf" -e "$tmp/nginx.err" </dev/null >/dev/null 2>&1 &
+	nginx_pid=$!
+	pids[$nginx_pid]=1
+	origin=http://$2/app.bin
+	for ((i = 0; i < 100; i++)); do
+		on "$1" curl -q -s -o /dev/null "http://$2/none" && break
+		sleep 0.05
+	done
+	((i < 100)) || die "nginx did not start: $(tail -n 1 "$tmp/nginx.err")"
+}
+
+# copies: how many copies of the file have left the origin, by its log.
+copies() { awk -v f="$bytes" '/"GET \/app.bin HTTP/ { split($0, q, "\""); split(q[3], s, " "); n += s[2] } END { printf "%.3f", n / f }' "$log"; }
+
+# launch NAME DIR FLAG...: start a node in a host and wait until it is ready. Its
+# process is left in node_pid, its TCP address in node_addr.
+launch() {
+	local name=$1 dir=$tmp/$2 i
+	shift 2
+	mkdir -p "$dir"
+	ip netns exec "$P$name" "$shoal" --dir "$dir" node --listen /ip4/0.0.0.0/tcp/7461 "$@" </dev/null >"$dir.out" 2>"$dir.err" &
+	node_pid=$!
+	pids[$node_pid]=1
+	for ((i = 0; i < 600; i++)); do
+		grep -qs '^shoal: ready' "$dir.err" && break
+		kill -0 "$node_pid" 2>/dev/null || die "the node of $name ended: $(tail -n 1 "$dir.err")"
+		sleep 0.05
+	done
+	node_addr=$(sed -n 's,^shoal: listening on \(/ip4/11[^ ]*/tcp/.*\),\1,p' "$dir.err" | head -n 1)
+}
+
+# fetcher NAME FLAG...: get in a host, in the background, into $tmp/NAME.got. Its
+# process is left in get_pid, its result in $tmp/NAME.json, its seconds in $tmp/NAME.took.
+fetcher() {
+	local name=$1
+	shift
+	rm -rf "$tmp/$name".*
+	(
+		from=$EPOCHREALTIME
+		ip netns exec "$P$name" timeout 400 "$shoal" --dir "$tmp/$name" --json get "$cid" --timeout 30s --origin "$origin" -o "$tmp/$name.got" "$@" </dev/null >"$tmp/$name.json" 2>"$tmp/$name.err" || exit
+		echo "$(calc "$EPOCHREALTIME - $from")" >"$tmp/$name.took"
+	) &
+	get_pid=$!
+	pids[$get_pid]=1
+}
+
+# whole NAME: whether a host has the right file; it is deleted.
+whole() {
+	local got
+	[ -f "$tmp/$1.got" ] || return
+	got=$(sha256sum <"$tmp/$1.got")
+	rm -f "$tmp/$1.got"
+	[ "$got" = "$sum" ]
+}
+
+# bound N C UP,UP,DOWN: B(c) in seconds.
+bound() {
+	awk -v n="$1" -v c="$2" -v r="$3" -v f="$bytes" 'BEGIN {
+		split(r, u, ","); m = f * 8 / 1e6; b = m / u[1]
+		if (c > 1) b *= c
+		if (m / u[3] > b) b = m / u[3]
+		if ((n - c) * m / (n * u[2]) > b) b = (n - c) * m / (n * u[2])
+		printf "%.2f", b }'
+}
+
+# assemble N UP,UP,DOWN: an origin, a bootstrap node that holds nothing and N hosts.
+assemble() {
+	local n=$1 i u
+	IFS=, read -ra u <<<"$2"
+	switch
+	host o 11.7.1.1 && host b 11.7.1.2 || die "no hosts"
+	cap o "${u[0]}" 1000
+	for ((i = 1; i <= n; i++)); do
+		host "p$i" "11.7.0.$i" && cap "p$i" "${u[1]}" "${u[2]}" || die "no host $i"
+		rm -rf "$tmp/p$i"
+	done
+	serve o 11.7.1.1
+	rm -rf "$tmp/b"
+	launch b b --relay
+	boot=$node_addr
+}
+
+# watch FILE: write every half second what each host has sent so far, in bytes, and
+# how long the cores were idle, in ticks.
+watch() {
+	local at
+	while sleep 0.5; do
+		at=$EPOCHREALTIME
+		ip netns exec "${P}sw" sh -c 'cd /sys/class/net && for v in v*; do printf "%s=%s " "$v" "$(cat "$v/statistics/rx_bytes")"; done'
+		awk -v at="$at" '/^cpu / { print "idle=" $5, "at=" at }' /proc/stat
+	done >"$1"
+}
+
+# together N CLASS FLAG...: N hosts fetch at once; the seconds of the last are left
+# in last, what came of them in done, c, wrong and waste. Nodes run already, so
+# that what is measured is not how fast two cores start N processes.
+together() {
+	local n=$1 class=$2 i got=() nodes=()
+	shift 2
+	for ((i = 1; i <= n; i++)); do
+		launch "p$i" "p$i" --bootstrap "$boot"
+		nodes+=("$node_pid")
+	done
+	sleep 1
+	for ((i = 1; i <= n; i++)); do
+		fetcher "p$i" --class "$class" "$@"
+		got+=("$get_pid")
+	done
+	if [ -n "$trace" ]; then
+		watch "$trace" &
+		pids[$!]=1
+	fi
+	for i in "${got[@]}"; do reap "$i"; done
+	cpu=$(for i in "${nodes[@]}"; do cat "/proc/$i/stat"; done | awk -v hz="$(getconf CLK_TCK)" '{ u += $14; s += $15 } END { printf "%.1f+%.1f", u / hz, s / hz }')
+	say "nodes took $cpu s of the cores (user+system)"
+	tally "$n"
+	stop "${nodes[@]}"
+}
+
+# tally N: see together.
+tally() {
+	local n=$1 i
+	done=0 wrong=0 last=0
+	for ((i = 1; i <= n; i++)); do
+		if whole "p$i"; then done=$((done + 1)); else wrong=$((wrong + 1)); fi
+	done
+	last=$(cat "$tmp"/p*.took 2>/dev/null | sort -g | tail -n 1)
+	stop "$nginx_pid" # its log is whole then
+	c=$(copies)
+	why=$(reasons "$n")
+}
+
+# reasons N: the origin bytes by reason, in copies.
+reasons() {
+	local i
+	for ((i = 1; i <= $1; i++)); do
+		grep -o '"origin_reasons": *{[^}]*}' "$tmp/p$i.json" | grep -o '"[a-z]*": *[0-9]*'
+	done | awk -v f="$bytes" -F'[": ]+' '{ n[$2] += $3 } END { for (w in n) printf "%s %.2f ", w, n[w] / f }'
+}
+
+# line_crowd NAME N MIB UP,UP,DOWN CLASS COPIES STRETCH: one crowd, COPIES at most in
+# STRETCH of the bound; STRETCH "-" is any time.
+line_crowd() {
+	local name=$1 n=$2 mib=$3 r=$4 class=$5 goal=$6 stretch=$7 b ratio i ok
+	publish "$mib"
+	for ((i = 0; i < runs; i++)); do
+		assemble "$n" "$r"
+		together "$n" "$class"
+		b=$(bound "$n" "$c" "$r")
+		ratio=$(calc "$last / $headers / $b")
+		say "$name: $done of $n in $last s, B(c) $b s, by reason: $why"
+		ok=$(holds "$done == $n && $c <= $goal")
+		[ "$stretch" = - ] || ok=$((ok * $(holds "$ratio <= $stretch")))
+		figure "$name, $n x $mib MiB" "$c copies, $ratio B(c)" "$goal copies, $stretch B(c)" "$ok"
+	done
+}
+
+if $smoke; then
+	line_crowd smoke 3 16 40,20,80 economy 1.5 3
+elif [ -n "$crowd" ]; then
+	line_crowd "$class" "$crowd" "${size:-128}" "$rates" "$class" 1.1 1.15
+else
+	for line in crowd_economy; do
+		:
+	done
+fi
+printf '%d missed\n' "$failed"
+((failed == 0))
