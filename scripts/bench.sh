@@ -7,7 +7,8 @@
 #                    [--work DIR] [--chart FILE] [--shoal FILE]
 #
 #   crowd         the table of crowds in network namespaces, instead of the first one
-#   --runs N      runs of each side, 5; of crowds 1
+#   origin        the table of an HTTP origin and a crowd, in namespaces too
+#   --runs N      runs of each side, 5; of crowds and origins 1
 #   --size MIB    size of the file in MiB, 1024
 #   --smoke       64 MiB, one run: shows that every line can still be measured
 #   --json        an array instead of a table

@@ -40,9 +40,8 @@ while (($#)); do
 	esac
 	shift
 done
-[ "$(id -u)" = 0 ] || die "network namespaces need root"
-want ip iproute2 && want tc iproute2 || die "this needs ip and tc (Debian: iproute2)"
-want nginx nginx && want curl curl || die "this needs nginx and curl"
+need_netns
+want nginx nginx && want curl curl && want nft nftables || die "this needs nginx, curl and nft (nftables)"
 
 tmp=$(mktemp -d) || exit
 trap 'stop_all; drop_netns; [ -n "$keep" ] && cp -r "$tmp"/*.json "$tmp"/*.log "$tmp"/*.err "$keep" 2>/dev/null; rm -rf "$tmp"' EXIT
@@ -55,6 +54,7 @@ export -n https_proxy http_proxy HTTPS_PROXY HTTP_PROXY
 failed=0
 P=so$$ # of our namespaces
 headers=1.0456
+listen=(--listen /ip4/0.0.0.0/tcp/7461) # QUIC costs twice the cores, and there are few
 
 # calc EXPRESSION: a number of at most three decimals.
 calc() { awk "BEGIN { printf \"%.3f\", $1 }" | sed 's/\.\?0*$//'; }
@@ -105,7 +105,7 @@ publish() {
 	[ "$(stat -c %s "$www/app.bin" 2>/dev/null)" = "$bytes" ] && return
 	mkdir -p "$www"
 	head -c "$bytes" /dev/urandom >"$www/app.bin"
-	cid=$("$shoal" --dir "$tmp/hash" add -q --tree "$www/app.bin.shoal" "$www/app.bin") || die "add: $cid"
+	cid=$("$shoal" --dir "$tmp/hash" add -q --tree "$www/app.bin.shoal" "$www/app.bin" 2>/dev/null) || die "add: $cid"
 	sum=$(sha256sum <"$www/app.bin")
 }
 
@@ -151,7 +151,7 @@ launch() {
 	local name=$1 dir=$tmp/$2 i
 	shift 2
 	mkdir -p "$dir"
-	ip netns exec "$P$name" "$shoal" --dir "$dir" node --listen /ip4/0.0.0.0/tcp/7461 "$@" </dev/null >"$dir.out" 2>"$dir.err" &
+	ip netns exec "$P$name" "$shoal" --dir "$dir" node "${listen[@]}" "$@" </dev/null >"$dir.out" 2>"$dir.err" &
 	node_pid=$!
 	pids[$node_pid]=1
 	for ((i = 0; i < 600; i++)); do
@@ -162,16 +162,26 @@ launch() {
 	node_addr=$(sed -n 's,^shoal: listening on \(/ip4/11[^ ]*/tcp/.*\),\1,p' "$dir.err" | head -n 1)
 }
 
-# fetcher NAME FLAG...: get in a host, in the background, into $tmp/NAME.got. Its
-# process is left in get_pid, its result in $tmp/NAME.json, its seconds in $tmp/NAME.took.
+# fetcher NAME FLAG...: get in a host, in the background, into $tmp/NAME.got; it may
+# stay and seed. What waits for it is left in get_pid, its own process in
+# $tmp/NAME.pid, its result in $tmp/NAME.json, its seconds in $tmp/NAME.took.
 fetcher() {
 	local name=$1
 	shift
 	rm -rf "$tmp/$name".*
 	(
 		from=$EPOCHREALTIME
-		ip netns exec "$P$name" timeout 400 "$shoal" --dir "$tmp/$name" --json get "$cid" --timeout 30s --origin "$origin" -o "$tmp/$name.got" "$@" </dev/null >"$tmp/$name.json" 2>"$tmp/$name.err" || exit
-		echo "$(calc "$EPOCHREALTIME - $from")" >"$tmp/$name.took"
+		ip netns exec "$P$name" "$shoal" --dir "$tmp/$name" --json get "$cid" "${listen[@]}" --timeout 60s --deadline 300s \
+			--origin "$origin" -o "$tmp/$name.got" "$@" </dev/null >"$tmp/$name.json" 2>"$tmp/$name.err" &
+		echo $! >"$tmp/$name.pid"
+		trap 'kill $! 2>/dev/null' TERM
+		if [[ " $*" == *" --seed"* ]]; then
+			until [ -s "$tmp/$name.json" ] || ! kill -0 $! 2>/dev/null; do sleep 0.1; done
+		else
+			wait $!
+		fi
+		[ ! -s "$tmp/$name.json" ] || awk -v a="$from" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }' >"$tmp/$name.took"
+		wait $!
 	) &
 	get_pid=$!
 	pids[$get_pid]=1
@@ -246,6 +256,7 @@ together() {
 	for i in "${got[@]}"; do reap "$i"; done
 	cpu=$(for i in "${nodes[@]}"; do cat "/proc/$i/stat"; done | awk -v hz="$(getconf CLK_TCK)" '{ u += $14; s += $15 } END { printf "%.1f+%.1f", u / hz, s / hz }')
 	say "nodes took $cpu s of the cores (user+system)"
+	for ((i = 1; i <= n; i++)); do "$shoal" --dir "$tmp/p$i" status --json "$cid" >"$tmp/p$i.status" 2>/dev/null; done
 	tally "$n"
 	stop "${nodes[@]}"
 }
@@ -288,13 +299,213 @@ line_crowd() {
 	done
 }
 
+
+# office N: an office of N hosts behind one address and a line of 50 Mbit/s, the
+# origin and a bootstrap node outside. They find each other by mDNS.
+office() {
+	local n=$1 i
+	switch
+	host o 11.7.1.1 && host b 11.7.1.2 && host r 11.7.0.100 && cap r 50 50 || die "no hosts"
+	ip -n "${P}r" link add lan type bridge forward_delay 0 mcast_snooping 0 && cable "${P}r" lan 192.168.77.1 &&
+		on r sysctl -qw net.ipv4.ip_forward=1 &&
+		on r nft 'add table ip nat; add chain ip nat out { type nat hook postrouting priority 100; }; add rule ip nat out oifname eth0 masquerade' || die "no router"
+	for ((i = 1; i <= n; i++)); do
+		add_netns "${P}p$i" && ip link add eth0 netns "${P}p$i" type veth peer name "l$i" netns "${P}r" &&
+			cable "${P}p$i" eth0 "192.168.77.$((i + 10))" && ip -n "${P}p$i" route add default via 192.168.77.1 &&
+			ip -n "${P}r" link set "l$i" master lan up || die "no host $i"
+		rm -rf "$tmp/p$i"
+	done
+	serve o 11.7.1.1
+	rm -rf "$tmp/b"
+	launch b b --relay
+	boot=$node_addr
+}
+
+line_office() {
+	local n=10 i got=() late
+	publish 64
+	office $n
+	for ((i = 1; i <= n; i++)); do
+		SHOAL_MDNS=on fetcher "p$i" --bootstrap "$boot" --seed=1m
+		got+=("$get_pid")
+	done
+	await $n
+	stop "${got[@]}"
+	tally $n
+	say "office: $done of $n in $last s, by reason: $why"
+	figure "office of $n, all at once, 64 MiB" "$c copies" "1.05 copies" "$(holds "$done == $n && $c <= 1.05")"
+
+	office $n
+	SHOAL_MDNS=on fetcher p1 --bootstrap "$boot" --seed=10m
+	await 1
+	late=$(copies)
+	for ((i = 2; i <= n; i++)); do
+		SHOAL_MDNS=on fetcher "p$i" --bootstrap "$boot"
+		reap "$get_pid"
+	done
+	tally $n
+	late=$(calc "$c - $late")
+	say "office, one after another: $done of $n, $c copies, by reason: $why"
+	figure "office, one after another while one seeds" "$late copies" "0 copies" "$(holds "$done == $n && $late == 0")"
+}
+
+# await N: wait until N fetchers are done, at most five minutes.
+await() {
+	local i
+	for ((i = 0; i < 3000; i++)); do
+		(($(ls "$tmp"/p*.got 2>/dev/null | wc -l) >= $1)) && return
+		sleep 0.1
+	done
+}
+
+# bad HOW N: N hostile hosts; their addresses are left in bad.
+bad() {
+	local how=$1 n=$2 i j
+	bad=()
+	shift 2
+	for ((i = 1; i <= n; i++)); do
+		host "x$i" "11.7.2.$i" || die "no hostile host"
+		ip netns exec "${P}x$i" "$tmp/hostile" -how "$how" -listen /ip4/0.0.0.0/tcp/7461 "$@" "$www/app.bin" </dev/null >"$tmp/x$i.out" 2>"$tmp/x$i.err" &
+		pids[$!]=1
+		for ((j = 0; j < 200; j++)); do
+			grep -qs "${2:+announced}" "$tmp/x$i.out" && grep -qs /11.7 "$tmp/x$i.out" && break
+			sleep 0.05
+		done
+		bad+=("$(grep /11.7 "$tmp/x$i.out")")
+	done
+}
+
+# dead N: N hosts that never answer; their addresses are left in bad.
+dead() {
+	local i id
+	bad=()
+	for ((i = 1; i <= $1; i++)); do
+		host "x$i" "11.7.2.$i" && ip -n "${P}x$i" route add blackhole 11.7.0.0/16 || die "no dead host"
+		id=$("$shoal" --dir "$tmp/dead$i" id)
+		bad+=("/ip4/11.7.2.$i/tcp/7461/p2p/$id")
+	done
+}
+
+# one NAME FLAG...: a get alone against curl, in one host.
+one() {
+	local name=$1 limit i flags=()
+	shift
+	for i in "${bad[@]}"; do flags+=(--peer "$i"); done
+	rm -rf "$tmp/p1"
+	if timed on p1 "$shoal" --dir "$tmp/p1" --json get "$cid" --origin "$origin" -o "$tmp/p1.got" "${listen[@]}" --bootstrap "$boot" "${flags[@]}" "$@" </dev/null >"$tmp/p1.json" 2>"$tmp/p1.err" && whole p1; then
+		limit=$(calc "1.05 * $curl + 1")
+		say "$name: by reason: $(reasons 1)"
+		figure "never slower: $name, 256 MiB" "$(calc "$elapsed") s" "$limit s" "$(holds "$elapsed <= $limit")"
+	else
+		figure "never slower: $name" "$(tail -n 1 "$tmp/p1.err")" "done" 0
+	fi
+}
+
+line_never_slower() {
+	local how
+	publish 256
+	mkdir -p "$www/bare" && ln -f "$www/app.bin" "$www/bare/app.bin"
+	assemble 1 200,200,200
+	timed on p1 curl -q -s -o "$tmp/p1.got" "$origin" || die "curl"
+	curl=$elapsed
+	rm "$tmp/p1.got"
+	bad=()
+	one "no peers"
+	origin=${origin%/*}/bare/app.bin one "no peers, no tree"
+	dead 5
+	one "5 dead peers"
+	for how in drip lie silent; do
+		assemble 1 200,200,200
+		bad $how 3
+		case $how in
+		drip) one "3 peers of 1 KiB/s" ;;
+		lie) one "3 peers that lie" ;;
+		silent) one "3 peers that are silent" ;;
+		esac
+	done
+	bad=()
+	if want aria2c aria2; then
+		timed on p1 aria2c -q -x8 -d "$tmp" -o p1.got "$origin" || die "aria2c"
+		curl=$elapsed
+		whole p1
+		one "no peers, against aria2c -x8"
+	fi
+	rm -rf "$www/bare"
+}
+
+line_churn() {
+	local n=10 i got=()
+	publish 128
+	assemble 12 40,20,80
+	for ((i = 1; i <= n; i++)); do
+		fetcher "p$i" --class economy --bootstrap "$boot" --seed=5m
+		got[i]=$get_pid
+	done
+	for i in 1 2; do # two of ten within about a minute
+		sleep 15
+		kill -9 "$(cat "$tmp/p$i.pid")" 2>/dev/null
+		rm -f "$tmp/p$i".*
+		fetcher "p$((n + i))" --class economy --bootstrap "$boot" --seed=5m
+		got[n + i]=$get_pid
+	done
+	await $n
+	stop "${got[@]}"
+	tally $((n + 2))
+	say "churn: $done, last $last s, by reason: $why"
+	figure "20% churn a minute, $n x 128 MiB" "$c copies, $done done" "1.3 copies, $n done" "$(holds "$done == $n && $c <= 1.3")"
+}
+
+line_origin_stopped() {
+	local n=8 i got=() sent
+	publish 64
+	assemble $n 50,25,100
+	for ((i = 1; i <= n; i++)); do
+		fetcher "p$i" --class economy --bootstrap "$boot" --seed=5m
+		got+=("$get_pid")
+	done
+	for ((i = 0; i < 1000; i++)); do
+		sent=$(on sw cat /sys/class/net/vo/statistics/rx_bytes)
+		((sent > bytes * 10456 / 10000)) && break
+		sleep 0.05
+	done
+	stop "$nginx_pid"
+	await $n
+	stop "${got[@]}"
+	tally $n
+	say "stopped: last $last s, by reason: $why"
+	figure "origin stopped after 1.0 copies, $n x 64 MiB" "$done done, $c copies" "$n done" "$(holds "$done == $n")"
+}
+
+line_poisoners() {
+	local n=8 b=4 i clean waste named=0
+	publish 64
+	assemble $n 50,25,100
+	together $n economy
+	clean=$last
+	assemble $n 50,25,100
+	bad lie $b -bootstrap "$boot"
+	together $n economy
+	waste=$(cat "$tmp"/p?.json | grep -o '"rejected_bytes": *[0-9]*' | awk -F: '{ n += $2 } END { print n / 1048576 }')
+	for i in "${bad[@]}"; do grep -ql "${i##*/}" "$tmp"/p?.status && named=$((named + 1)); done
+	say "poisoners: $clean s without, $last s with; by reason: $why"
+	figure "$b poisoners among 12, wrong files" "$wrong" "0" "$(holds "$wrong == 0 && $done == $n")"
+	figure "$b poisoners, pieces wasted per node and poisoner" "$(calc "$waste / $n / $b")" "1" "$(holds "$waste <= $n * $b")"
+	figure "$b poisoners, time against none" "$(calc "$last / $clean")" "1.15" "$(holds "$last <= 1.15 * $clean")"
+	figure "$b poisoners, named in status" "$named" "$b" $((named == b))
+}
+
+line_crowd_economy() { line_crowd "cold crowd, economy" 8 128 100,50,200 economy 1.1 1.15; }
+line_crowd_interactive() { line_crowd "cold crowd, interactive" 8 128 100,50,200 interactive 1.4 1.12; }
+line_crowd_32() { line_crowd "cold crowd, economy" 32 32 25,12.5,50 economy 1.15 -; }
+line_small() { line_crowd "small, interactive" 5 3 100,50,200 interactive 1.5 -; }
+
 if $smoke; then
-	line_crowd smoke 3 16 40,20,80 economy 1.5 3
+	line_crowd "cold crowd, smoke" 3 16 40,20,80 economy 1.5 3
 elif [ -n "$crowd" ]; then
 	line_crowd "$class" "$crowd" "${size:-128}" "$rates" "$class" 1.1 1.15
 else
-	for line in crowd_economy; do
-		:
+	for line in crowd_economy crowd_interactive crowd_32 small office never_slower churn origin_stopped poisoners; do
+		[[ ${line//_/-} =~ $only ]] && "line_$line"
 	done
 fi
 printf '%d missed\n' "$failed"

@@ -41,6 +41,7 @@ var shoal = laws{
 		{"exchange/pick", nil, nil},
 		{"exchange/upload", []string{"exchange/ledger"}, nil},
 		{"internal/archtest", nil, nil},
+		{"internal/hostile", []string{"dht", "exchange", "merkle", "store"}, nil},
 		{"internal/natprobe", nil, nil},
 		{"internal/labwatch", nil, nil},
 		{"internal/sim", []string{"exchange/ledger", "exchange/pick"}, nil},
