@@ -1,6 +1,9 @@
 package exchange
 
-import "github.com/ipfs/go-cid"
+import (
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
 
 // Event is what a peer of a root did. Events reach the owner of the root on the
 // channel given to Exchange.Open, in the order of the peer's messages. It is
@@ -46,10 +49,12 @@ type Claims struct {
 	TTL  int
 }
 
-// Met names peers of the root that a peer knows, as signed peer records.
+// Met names peers of the root that a peer knows, with the addresses that they
+// gave themselves.
 type Met struct {
-	From    *Session
-	Records [][]byte
+	Of    *Root
+	From  *Session
+	Peers []peer.AddrInfo
 }
 
 // Arrived says that n more blocks of a requested piece came.

@@ -110,6 +110,7 @@ func New(h host.Host, cfg Config) *Exchange {
 	x.server = newServer(x)
 	x.wg.Go(x.announceHaves)
 	x.wg.Go(x.keepRecords)
+	x.wg.Go(x.upkeep)
 	h.SetStreamHandler(x.control, x.accept)
 	h.SetStreamHandler(x.data, x.acceptData)
 	return x

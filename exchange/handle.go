@@ -2,7 +2,6 @@ package exchange
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -98,7 +97,7 @@ func (s *Session) onOpen(o *pb.Open) error {
 	}
 	r.deliver(Opened{Of: r, From: s, Pieces: int(o.Pieces)})
 	if first {
-		r.introduce(s)
+		r.welcome(s)
 	}
 	return nil
 }
@@ -293,16 +292,6 @@ func (s *Session) onClaim(c *pb.Claim) error {
 	}
 	const longest = 60_000 // ms; a claim is renewed or forgotten
 	r.deliver(Claims{From: s, Runs: runs, TTL: int(min(c.TtlMs, longest))})
-	return nil
-}
-
-func (s *Session) onPeers(p *pb.Peers) error {
-	if len(p.GetRecords()) > maxPeers || slices.ContainsFunc(p.Records, func(b []byte) bool { return len(b) > maxRecord }) {
-		return fmt.Errorf("%w: %d peer records, or one of more than %d bytes", errProtocol, len(p.Records), maxRecord)
-	}
-	if r := s.rootOf(p.GetHandle()); r != nil {
-		r.deliver(Met{From: s, Records: p.Records})
-	}
 	return nil
 }
 

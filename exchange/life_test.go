@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"sync"
 	"testing"
@@ -63,6 +64,56 @@ func TestLimitedTransfer(t *testing.T) {
 				}
 				if took := time.Since(start); took < 3800*time.Millisecond || took > 5*time.Second {
 					t.Errorf("4 MiB at 1 MiB/s took %v", took)
+				}
+			})
+		})
+	}
+}
+
+// Over 10 s the limits are exact, however many peers there are: one sends to
+// three, and one receives from three.
+func TestLimitedCrowd(t *testing.T) {
+	const rate = 1.5e6
+	for name, up := range map[string]bool{"upload": true, "download": false} {
+		t.Run(name, func(t *testing.T) {
+			inVirtualTime(t, 4, Config{}, func(t *testing.T, n []*node) {
+				cfg := Config{Library: n[0].shelf, Download: Limit{Rate: rate}}
+				if up {
+					cfg = Config{Library: n[0].shelf, Upload: Limit{Rate: rate}}
+				}
+				n[0].x.Close()
+				n[0].x = New(n[0].h, cfg)
+				c := makeContent(t, 21, 20<<20, merkle.UnixFSv1)
+				ctx, stop := context.WithCancel(t.Context())
+				var all sync.WaitGroup
+				defer all.Wait()
+				defer stop()
+				var from []*Session
+				for _, other := range n[1:] {
+					if other.put(c); !up {
+						from = append(from, n[0].dial(other))
+						continue
+					}
+					n[0].put(c)
+					g := other.get(c.root, other.dial(n[0]))
+					all.Go(func() { g.run(ctx) })
+				}
+				if !up {
+					g := n[0].get(c.root, from...)
+					all.Go(func() { g.run(ctx) })
+				}
+				moved := func() (sum int64) {
+					for _, s := range n[0].x.Sessions() {
+						b := n[0].x.Balance(s.Peer)
+						sum += b.Received + b.Sent
+					}
+					return sum
+				}
+				time.Sleep(time.Second)
+				before := moved()
+				time.Sleep(10 * time.Second)
+				if got := float64(moved()-before) / 10; math.Abs(got/rate-1) > 0.05 {
+					t.Errorf("%.0f bytes/s of %.0f", got, rate)
 				}
 			})
 		})

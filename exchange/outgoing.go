@@ -35,14 +35,19 @@ func (s *Session) writeFrame(l *lane, f frame, body []byte) error {
 		if !s.depart(onWay{l, len(body)}) {
 			return fmt.Errorf("%v acknowledges nothing", s.Peer)
 		}
-		s.data.SetWriteDeadline(time.Now().Add(frameTimeout)) // an error shows in the write itself
-		if _, err := s.data.Write(appendFrame(s.head[:0], f)); err != nil {
-			return fmt.Errorf("write to %v: %w", s.Peer, err)
-		}
-		if _, err := s.data.Write(body); err != nil {
-			return fmt.Errorf("write to %v: %w", s.Peer, err)
-		}
-		return nil
+		head := appendFrame(s.head[:0], f)
+		return s.x.server.limit.steps(s.ctx, s.Path(), len(body), func(from, to int) error {
+			s.data.SetWriteDeadline(time.Now().Add(frameTimeout)) // an error shows in the write itself
+			if from == 0 {
+				if _, err := s.data.Write(head); err != nil {
+					return fmt.Errorf("write to %v: %w", s.Peer, err)
+				}
+			}
+			if _, err := s.data.Write(body[from:to]); err != nil {
+				return fmt.Errorf("write to %v: %w", s.Peer, err)
+			}
+			return nil
+		})
 	})
 }
 

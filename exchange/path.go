@@ -42,10 +42,8 @@ func pathOf(c network.Conn, lan []netip.Prefix, near bool) Path {
 	if a.IsLoopback() || a.IsLinkLocalUnicast() || (near && a.IsPrivate()) {
 		return LAN
 	}
-	for _, p := range lan {
-		if p.Contains(a) {
-			return LAN
-		}
+	if inAny(a, lan) {
+		return LAN
 	}
 	return WAN
 }
@@ -76,4 +74,25 @@ func onLink() []netip.Prefix {
 		}
 	}
 	return out
+}
+
+// Local reports whether one of the addresses is in a network that counts as LAN.
+func (x *Exchange) Local(addrs []ma.Multiaddr) bool {
+	for _, m := range addrs {
+		if ip, err := manet.ToIP(m); err == nil {
+			if a, ok := netip.AddrFromSlice(ip); ok && inAny(a.Unmap(), x.lan) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func inAny(a netip.Addr, nets []netip.Prefix) bool {
+	for _, p := range nets {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
 }

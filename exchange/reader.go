@@ -98,7 +98,7 @@ func (s *Session) readFrame(r io.Reader, head []byte) error {
 	}
 	s.received.Add(int64(f.length))
 	if in == nil {
-		if err := discard(r, int(f.length)); err != nil {
+		if err := s.discard(r, int(f.length)); err != nil {
 			return err
 		}
 		s.ack(f)
@@ -144,17 +144,14 @@ func (s *Session) fill(r io.Reader, f frame, key pendingKey, in *incoming) error
 		if time.Since(told) < slow {
 			n = min(len(body)-at, step)
 		}
-		if err := s.x.down.wait(s.ctx, s.Path(), n); err != nil {
-			return err
-		}
-		if _, err := io.ReadFull(r, body[at:at+n]); err != nil {
+		if err := s.x.down.readFull(s.ctx, s.Path(), r, body[at:at+n]); err != nil {
 			return unexpectedEOF(err)
 		}
 		fresh, over := s.filled(in, block, blocks(n))
 		useful := min(n, fresh*Block)
 		s.x.server.onReceived(s, useful)
 		if over {
-			return discard(r, len(body)-at-n)
+			return s.discard(r, len(body)-at-n)
 		}
 		if fresh > 0 {
 			key.root.deliver(Arrived{From: s, Piece: key.piece, N: fresh})
@@ -167,7 +164,8 @@ func (s *Session) fill(r io.Reader, f frame, key pendingKey, in *incoming) error
 	return nil
 }
 
-func discard(r io.Reader, n int) error {
+func (s *Session) discard(r io.Reader, n int) error {
+	s.x.down.take(s.Path(), n)
 	_, err := io.CopyN(io.Discard, r, int64(n))
 	return unexpectedEOF(err)
 }

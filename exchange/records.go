@@ -44,6 +44,7 @@ func (x *Exchange) keepRecords() {
 			}
 			if b, err := done.SignedPeerRecord.Marshal(); err == nil && len(b) <= maxRecord {
 				x.records.byPeer.Add(done.Peer, b)
+				x.identified(done.Peer)
 			}
 		case <-x.ctx.Done():
 			return

@@ -275,8 +275,8 @@ func TestClaimAndPeers(t *testing.T) {
 	await[Haves](t, e1)
 	r2, e2 := n[2].open(c.root)
 	r2.Join(n[2].dial(n[0]))
-	if met := await[Met](t, e2); len(met.Records) != 1 || met.From.Peer != n[0].h.ID() {
-		t.Errorf("%d records", len(met.Records))
+	if met := await[Met](t, e2); len(met.Peers) != 1 || met.Peers[0].ID != n[1].h.ID() || met.From.Peer != n[0].h.ID() {
+		t.Errorf("%+v", met)
 	}
 	r2.Join(n[2].dial(n[1]))
 	await[Opened](t, e2)

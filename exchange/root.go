@@ -29,6 +29,9 @@ type Root struct {
 	tree   []cid.Cid
 	fresh  []int // had, and not yet announced
 	joined map[*Session]bool
+	guests map[*Session]*guest // peers that opened it
+	opened uint64              // guests so far
+	named  uint64              // of them, those whose records became known
 }
 
 // owner is who gets the events of a root, until it leaves.
@@ -215,27 +218,11 @@ func (r *Root) tell(s *Session, query bool) bool {
 	return true
 }
 
-// introduce tells s of other peers of the root, which it may dial. Their
-// addresses are their own signed records.
-func (r *Root) introduce(s *Session) {
-	var records [][]byte
-	for _, other := range r.sessions() {
-		if other == s || other.handleOf(r) == 0 || len(records) == maxPeers {
-			continue
-		}
-		if rec := r.x.record(other.Peer); rec != nil {
-			records = append(records, rec)
-		}
-	}
-	if h := s.handleOf(r); h != 0 && len(records) > 0 {
-		s.post(&pb.Message{Body: &pb.Message_Peers{Peers: &pb.Peers{Handle: h, Records: records}}})
-	}
-}
-
 // forget takes a session out that has ended.
 func (r *Root) forget(s *Session) {
 	r.mu.Lock()
 	delete(r.joined, s)
+	delete(r.guests, s)
 	r.mu.Unlock()
 	r.x.drop(r)
 }
@@ -273,9 +260,20 @@ func (r *Root) leave(all bool) (left []*Session) {
 	return left
 }
 
+// Leave ends our part in the root with one peer: neither asks the other for
+// anything of it any more, unless one joins anew.
+func (r *Root) Leave(s *Session) {
+	s.dropAll(r, true)
+	r.mu.Lock()
+	r.part(s)
+	r.mu.Unlock()
+	r.x.server.leave(s, r)
+}
+
 // part ends our part in s. mu is held.
 func (r *Root) part(s *Session) {
 	delete(r.joined, s)
+	delete(r.guests, s)
 	if h := s.leave(r); h != 0 {
 		s.post(closeMessage(h))
 	}

@@ -175,9 +175,6 @@ func (s *server) serve(l *lane, to *Session, part upload.Part, writing func() fu
 	defer release()
 	from := part.First * Block
 	body := data[from:min(from+part.Count*Block, len(data))]
-	if s.limit.wait(to.ctx, to.Path(), len(body)) != nil {
-		return false
-	}
 	h := to.handleOf(r)
 	if h == 0 {
 		return false // closed meanwhile

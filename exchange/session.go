@@ -56,6 +56,9 @@ type Session struct {
 	// full while a message of the peer is applied, and while a frame is written.
 	applying, writing chan struct{}
 
+	moved int64     // bytes when upkeep looked; of upkeep alone
+	kept  time.Time // since when they are the same, zero if the connection is not protected
+
 	data network.Stream
 	head [frameHeader]byte
 	came uint64 // bytes of frames that the peer sent; of the data reader alone
@@ -85,6 +88,8 @@ type member struct {
 	ours    uint32 // handle, 0 until we opened
 	theirs  uint32 // handle, 0 until the peer opened
 	missing bool   // the peer said that it has none of it
+
+	tellFrom time.Time // a second for each record of a peer that may be told of; see mayTell
 }
 
 func newSession(x *Exchange, st network.Stream, outbound bool) *Session {
@@ -195,6 +200,7 @@ func (s *Session) read(r *bufio.Reader) {
 	for {
 		m, err := readMessage(r, &buf, s.longest)
 		if err == nil {
+			s.x.down.take(s.Path(), len(buf))
 			err = s.locked(s.applying, func() error { return s.handle(m) })
 		}
 		if err != nil {
@@ -238,7 +244,9 @@ func (s *Session) write() {
 		var m *pb.Message
 		select {
 		case m = <-s.out:
-			s.queued.Add(-int64(proto.Size(m)))
+			n := proto.Size(m)
+			s.queued.Add(-int64(n))
+			s.x.server.limit.take(s.Path(), n)
 		case m = <-s.replies:
 		case <-ping.C:
 			s.ping()
@@ -340,6 +348,9 @@ func (s *Session) serveTrees() {
 		select {
 		case q := <-s.trees:
 			m := &pb.Message{Body: &pb.Message_TreeReply{TreeReply: s.x.treeReply(s.ctx, q)}}
+			if s.x.server.limit.wait(s.ctx, s.Path(), proto.Size(m)) != nil {
+				return
+			}
 			select {
 			case s.replies <- m:
 			case <-s.ctx.Done():

@@ -13,6 +13,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 	"github.com/shoal-p2p/shoal/exchange"
+	"github.com/shoal-p2p/shoal/exchange/peers"
 	"github.com/shoal-p2p/shoal/merkle"
 	"github.com/shoal-p2p/shoal/store"
 )
@@ -67,7 +68,7 @@ func (n *Node) enter(ctx context.Context, d *download, path *merkle.Step) (*down
 			return d, err
 		}
 		for _, p := range d.known { // it may not know them
-			other.send(waitCtx, provider(p))
+			other.send(waitCtx, provider{p, peers.Named})
 		}
 		if share {
 			return other, nil
@@ -231,11 +232,6 @@ func (n *Node) exchangeSent(c cid.Cid) int64 {
 		return 0
 	}
 	return n.exchange.Sent(c)
-}
-
-// down waits for n bytes of the download limit: an origin counts as WAN.
-func (n *Node) down(ctx context.Context, bytes int) error {
-	return n.exchange.WaitDownload(ctx, exchange.WAN, bytes)
 }
 
 // addrInfos reads multiaddrs with /p2p/ID, the addresses of one peer together.

@@ -147,13 +147,13 @@ func (d *download) apply(ctx context.Context, ev exchange.Event, now time.Time) 
 	case exchange.Claims:
 		d.onClaims(now, ev)
 	case exchange.Met:
-		d.onMet(ctx, ev)
+		d.onMet(now, ev)
 	case exchange.Gone:
 		d.onGone(now, ev)
 
 	// From discovery.
 	case provider:
-		d.onProvider(ctx, peer.AddrInfo(ev))
+		d.onProvider(now, ev)
 	case lookedUp:
 		d.onLookedUp(now, ev)
 	case dialled:

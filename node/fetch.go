@@ -15,6 +15,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/shoal-p2p/shoal/cdnfallback"
 	"github.com/shoal-p2p/shoal/exchange"
+	"github.com/shoal-p2p/shoal/exchange/peers"
 	"github.com/shoal-p2p/shoal/merkle"
 	"github.com/shoal-p2p/shoal/store"
 )
@@ -170,7 +171,7 @@ func (n *Node) newDownload(ctx context.Context, a attempt) (d *download, shared 
 	if err != nil {
 		return nil, false, err
 	}
-	peers, err := addrInfos(append(slices.Clone(a.opt.Peers), a.target.Peers...))
+	named, err := addrInfos(append(slices.Clone(a.opt.Peers), a.target.Peers...))
 	if err != nil {
 		return nil, false, err
 	}
@@ -186,10 +187,10 @@ func (n *Node) newDownload(ctx context.Context, a attempt) (d *download, shared 
 		// Each piece in flight has a slot, copies and what is cancelled in time too.
 		verify: make(chan arrival, 2*maxStarted), direct: make(chan arrival),
 		done: make(chan struct{}), opened: make(chan struct{}), left: make(chan struct{}), moved: make(chan struct{}),
-		known: append(peers, joinBy...), started: a.started, useful: time.Now(),
+		known: append(named, joinBy...), started: a.started, useful: time.Now(),
 		peers: map[peer.ID]*remote{}, origins: origins,
 		trees: treeSearch{slow: map[*exchange.Session]int{}},
-		look:  lookup{seen: map[peer.ID]*candidate{}}, count: newTally(),
+		look:  newLookup(), count: newTally(),
 		wanting: map[int][]*want{}, rng: newRand(),
 	}
 	if a.demand {
@@ -207,7 +208,7 @@ func (n *Node) newDownload(ctx context.Context, a attempt) (d *download, shared 
 	}
 	n.joinThrough(joinBy)
 	for _, info := range d.known {
-		d.onProvider(loopCtx, info)
+		d.onProvider(time.Now(), provider{info, peers.Named})
 	}
 	for _, s := range n.exchange.Sessions() {
 		d.join(time.Now(), s)

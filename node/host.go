@@ -100,7 +100,9 @@ func hostOn(cfg Config, key crypto.PrivKey, private *swarm.Swarm, listen []strin
 	if err != nil {
 		return nil, err
 	}
-	conns, err := connmgr.NewConnManager(96, 160, connmgr.WithGracePeriod(30*time.Second))
+	// Trimming begins well below what the resource manager allows, and well above
+	// a few crowds of 80; transfers are protected from it (exchange).
+	conns, err := connmgr.NewConnManager(400, 600, connmgr.WithGracePeriod(30*time.Second))
 	if err != nil {
 		return nil, fmt.Errorf("connection manager: %w", err)
 	}

@@ -10,16 +10,18 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/shoal-p2p/shoal/dht"
 	"github.com/shoal-p2p/shoal/exchange"
+	"github.com/shoal-p2p/shoal/exchange/peers"
 )
 
-const (
-	maxDials      = 8  // at once, per root
-	maxCandidates = 64 // providers that wait to be dialled, per root
-)
+// maxSeen bounds what is remembered of providers for the words of a report.
+const maxSeen = 1024
 
 // provider is a peer that may have the root: from the DHT, mDNS, a link, the
 // cache or another peer.
-type provider peer.AddrInfo
+type provider struct {
+	peer.AddrInfo
+	how peers.How
+}
 
 // session is a peer that connected for whatever reason.
 type session struct{ s *exchange.Session }
@@ -40,13 +42,19 @@ type lookup struct {
 	rounds  int   // lookups that ended
 	err     error // of the last
 	again   dht.Again
+	crowd   *peers.Crowd // decides whom to connect to, and whom to leave
 	seen    map[peer.ID]*candidate
-	queue   []peer.AddrInfo
 	dialing int
+	sampled time.Time // what peers moved was looked at
+}
+
+func newLookup() lookup {
+	return lookup{crowd: peers.New(peers.Config{}, newRand()), seen: map[peer.ID]*candidate{}}
 }
 
 // candidate is what became of a provider.
 type candidate struct {
+	info  peer.AddrInfo
 	state candidateState
 	err   error
 }
@@ -78,27 +86,73 @@ func (l *lookup) answered(id peer.ID) {
 func (l *lookup) failed(id peer.ID, err error) { l.set(id, timedOut, err) }
 func (l *lookup) gone(id peer.ID, err error)   { l.set(id, refused, err) }
 
-// advanceLookup asks the DHT once while the download is fed, and again with
+// note remembers a provider and its newest addresses. Who failed and is no
+// candidate any more makes room.
+func (l *lookup) note(info peer.AddrInfo) {
+	c := l.seen[info.ID]
+	if c == nil {
+		if len(l.seen) >= maxSeen {
+			l.forgetOne()
+		}
+		c = &candidate{}
+		l.seen[info.ID] = c
+	}
+	if len(info.Addrs) > 0 {
+		c.info = info
+	}
+	c.info.ID = info.ID
+}
+
+func (l *lookup) forgetOne() {
+	for id, c := range l.seen {
+		if c.state > answered && !l.crowd.Knows(crowdKey(id)) {
+			delete(l.seen, id)
+			return
+		}
+	}
+}
+
+func crowdKey(id peer.ID) peers.Key { return peers.Key(id) }
+
+// sampleEvery is how often it is looked at what peers moved.
+const sampleEvery = 5 * time.Second
+
+// advanceLookup connects to candidates and leaves the worst peers, as the crowd
+// decides. It asks the DHT once while the download is fed, and again with
 // back-off (10 s to 10 min) while it has too few peers.
 func (d *download) advanceLookup(ctx context.Context, now time.Time) time.Time {
 	l := &d.look
-	for len(l.queue) > 0 && l.dialing < maxDials {
-		info := l.queue[0]
-		l.queue = l.queue[1:]
+	if now.Sub(l.sampled) >= sampleEvery {
+		l.sampled = now
+		for id, r := range d.peers {
+			received, sent := r.s.Amounts()
+			l.crowd.OnMoved(now, crowdKey(id), received+sent)
+		}
+	}
+	plan := l.crowd.Advance(now)
+	for _, key := range plan.Drop {
+		d.turnOut(now, peer.ID(key))
+	}
+	for _, key := range plan.Dial {
+		info := peer.AddrInfo{ID: peer.ID(key)}
+		if c := l.seen[info.ID]; c != nil {
+			info.Addrs = c.info.Addrs
+		}
 		l.dialing++
 		d.task(ctx, func() exchange.Event { return d.dial(ctx, info) })
 	}
+	next := l.crowd.Deadline()
 	if d.n.router == nil || l.running || d.phase == finishing {
-		return time.Time{}
+		return next
 	}
 	at := l.again.Next(now, d.livePeers(), now.Sub(d.useful) < 5*time.Second)
 	if at.IsZero() || now.Before(at) {
-		return at
+		return earlier(next, at)
 	}
 	l.again.Asked(now)
 	l.running = true
 	d.task(ctx, func() exchange.Event { return d.find(ctx) })
-	return time.Time{}
+	return next
 }
 
 // find runs one DHT lookup. An empty routing table is waited for: the node has
@@ -119,7 +173,7 @@ func (d *download) find(ctx context.Context) lookedUp {
 	defer cancel()
 	finder := dht.Finder{Router: d.n.router, Cache: d.n.cache}
 	for info := range finder.Find(lookCtx, d.target.Root, 0) {
-		d.send(ctx, provider(info))
+		d.send(ctx, provider{info, peers.Told})
 	}
 	return lookedUp{err}
 }
@@ -134,19 +188,17 @@ func (d *download) onLookedUp(now time.Time, ev lookedUp) {
 	}
 }
 
-func (d *download) onProvider(ctx context.Context, info peer.AddrInfo) {
-	l := &d.look
-	if info.ID == d.n.self || d.n.bans.has(time.Now(), info.ID) || d.peers[info.ID] != nil {
+func (d *download) onProvider(now time.Time, p provider) {
+	if p.ID == d.n.self || d.n.bans.has(now, p.ID) || d.peers[p.ID] != nil {
 		return
 	}
-	if c := l.seen[info.ID]; c != nil && (c.state == waiting || c.state == answered) {
-		return
+	if p.how == peers.Told && d.n.exchange.Local(p.Addrs) {
+		p.how = peers.Near
 	}
-	if len(l.queue) >= maxCandidates || d.livePeers() >= maxRemotes {
-		return
+	d.look.note(p.AddrInfo)
+	if d.look.crowd.OnFound(now, crowdKey(p.ID), p.how) {
+		d.look.set(p.ID, waiting, nil)
 	}
-	l.seen[info.ID] = &candidate{}
-	l.queue = append(l.queue, info)
 }
 
 func (d *download) dial(ctx context.Context, info peer.AddrInfo) dialled {
@@ -167,10 +219,30 @@ func (d *download) onDialled(now time.Time, ev dialled) {
 			state = timedOut
 		}
 		d.look.set(ev.id, state, ev.err)
+		d.look.crowd.OnFailed(now, crowdKey(ev.id))
 		return
 	}
 	d.join(now, ev.s)
+	if r := d.peers[ev.id]; r == nil || r.missing { // nothing comes of it
+		d.look.crowd.Forget(crowdKey(ev.id))
+	}
 }
+
+// turnOut leaves a peer for another that may be better.
+func (d *download) turnOut(now time.Time, id peer.ID) {
+	r := d.peers[id]
+	if r == nil {
+		return
+	}
+	d.log.Debug("peer left for another", "peer", id)
+	d.forgetHaves(now, r)
+	d.trees.forget(r.s)
+	delete(d.peers, id)
+	d.exchange.Leave(r.s)
+	d.look.gone(id, errTurnedOut)
+}
+
+var errTurnedOut = errors.New("left for another, since nothing came of it")
 
 // livePeers counts the peers that have or fetch the root.
 func (d *download) livePeers() int {

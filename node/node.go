@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -330,38 +329,4 @@ func (n *Node) Close() error {
 func (n *Node) netrc() string {
 	home, _ := os.UserHomeDir() // "" is answered by NetrcPath
 	return cdnfallback.NetrcPath(os.Getenv, home)
-}
-
-// limits reads the rates and networks of a Config.
-func limits(cfg Config) (up, down exchange.Limit, lan []netip.Prefix, err error) {
-	if up, err = limitOf(cfg.Upload, 10e6/8); err != nil {
-		return up, down, nil, err
-	}
-	if down, err = limitOf(cfg.Download, 0); err != nil {
-		return up, down, nil, err
-	}
-	for _, s := range cfg.LAN {
-		p, err := netip.ParsePrefix(s)
-		if err != nil {
-			return up, down, nil, fmt.Errorf("%w: lan %q: %w", ErrUsage, s, err)
-		}
-		lan = append(lan, p)
-	}
-	return up, down, lan, nil
-}
-
-// limitOf turns a rate as typed into a limit; preset is bytes/s on WAN for "".
-func limitOf(s string, preset float64) (exchange.Limit, error) {
-	r, err := ParseRate(s)
-	switch {
-	case err != nil:
-		return exchange.Limit{}, fmt.Errorf("%w: %w", ErrUsage, err)
-	case r.Off:
-		return exchange.Limit{Rate: -1, LAN: true}, nil
-	case r.Unlimited:
-		return exchange.Limit{}, nil
-	case r.Bytes > 0:
-		return exchange.Limit{Rate: float64(r.Bytes), LAN: true}, nil
-	}
-	return exchange.Limit{Rate: preset}, nil
 }

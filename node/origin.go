@@ -336,6 +336,9 @@ func (d *download) fetchRun(ctx context.Context, next arrival, end int) (int, in
 	if s.kind == cdnfallback.Gateway {
 		b, err := s.o.Block(ctx, d.table.Pieces[first].Key.CID())
 		if err == nil {
+			err = d.n.down(ctx, len(b))
+		}
+		if err == nil {
 			next.data = b
 			err = d.arrived(ctx, next)
 		}
@@ -351,7 +354,7 @@ func (d *download) fetchRun(ctx context.Context, next arrival, end int) (int, in
 	var n int64
 	for i := range count {
 		next.piece = first + i
-		if next.data, err = readPiece(body, d.table.Pieces[next.piece]); err != nil {
+		if next.data, err = readPiece(d.n.slowed(ctx, body), d.table.Pieces[next.piece]); err != nil {
 			return i, n, err
 		}
 		n += int64(len(next.data))
@@ -392,9 +395,6 @@ func (d *download) originPath(path string) string {
 
 // arrived hands a piece of an origin to the workers. It waits while they are busy.
 func (d *download) arrived(ctx context.Context, a arrival) error {
-	if err := d.n.down(ctx, len(a.data)); err != nil {
-		return err
-	}
 	if a.batch != nil {
 		a.batch.Add(1)
 	}

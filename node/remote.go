@@ -1,14 +1,12 @@
 package node
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/record"
 	"github.com/shoal-p2p/shoal/exchange"
+	"github.com/shoal-p2p/shoal/exchange/peers"
 	"github.com/shoal-p2p/shoal/exchange/pick"
 	"github.com/shoal-p2p/shoal/merkle"
 )
@@ -26,20 +24,17 @@ type remote struct {
 
 var errMissing = errors.New("does not have it")
 
-// maxRemotes is how many peers a root has at most: "40 connected (80 max)" of
-// the reference parameters.
-const maxRemotes = 80
-
 // join opens the root with a connected peer. A newer session takes the place
 // of an older one, whose end is on its way.
 func (d *download) join(now time.Time, s *exchange.Session) {
 	if r := d.peers[s.Peer]; r != nil && r.s != s {
 		d.onGone(now, exchange.Gone{From: r.s, Err: exchange.ErrClosed})
 	}
-	if d.phase == ended || d.peers[s.Peer] != nil || len(d.peers) >= maxRemotes || d.n.bans.has(now, s.Peer) {
+	if d.phase == ended || d.peers[s.Peer] != nil || d.look.crowd.Full() || d.n.bans.has(now, s.Peer) {
 		return
 	}
 	d.peers[s.Peer] = &remote{s: s}
+	d.look.crowd.OnPeer(now, crowdKey(s.Peer), peers.Path(s.Path()), s.RTT())
 	d.exchange.Join(s)
 }
 
@@ -63,9 +58,11 @@ func (d *download) onOpened(now time.Time, ev exchange.Opened) {
 	if r.missing {
 		d.forgetHaves(now, r)
 		d.look.gone(r.s.Peer, errMissing)
+		d.look.crowd.Forget(crowdKey(r.s.Peer)) // it tells when it has it
 		return
 	}
 	d.look.answered(r.s.Peer)
+	d.look.crowd.OnPeer(now, crowdKey(r.s.Peer), peers.Path(r.s.Path()), r.s.RTT())
 	if ev.Pieces > 0 && !r.pieces {
 		r.pieces = true
 		delete(d.trees.slow, r.s) // what it could not answer before
@@ -192,6 +189,7 @@ func (d *download) onGone(now time.Time, ev exchange.Gone) {
 	if r.opened && !r.missing {
 		d.look.gone(r.s.Peer, ev.Err)
 	}
+	d.look.crowd.OnGone(now, crowdKey(r.s.Peer))
 }
 
 // dropPeer gives up on a peer for this root; its session stays for others.
@@ -200,6 +198,7 @@ func (d *download) dropPeer(now time.Time, r *remote, why error) {
 	d.forgetHaves(now, r)
 	r.missing = true
 	d.look.failed(r.s.Peer, why)
+	d.look.crowd.Forget(crowdKey(r.s.Peer))
 	d.log.Debug("peer dropped", "peer", r.s.Peer, "err", why)
 }
 
@@ -246,18 +245,13 @@ func (d *download) onClaims(now time.Time, ev exchange.Claims) {
 	}
 }
 
-// onMet dials peers that a peer knows; the record's signature names its owner.
-func (d *download) onMet(ctx context.Context, ev exchange.Met) {
-	for _, b := range ev.Records {
-		env, untyped, err := record.ConsumeEnvelope(b, peer.PeerRecordEnvelopeDomain)
-		if err != nil {
-			continue
-		}
-		rec, ok := untyped.(*peer.PeerRecord)
-		if !ok || !rec.PeerID.MatchesPublicKey(env.PublicKey) {
-			continue
-		}
-		d.onProvider(ctx, peer.AddrInfo{ID: rec.PeerID, Addrs: rec.Addrs})
+// onMet takes peers that a peer knows as candidates.
+func (d *download) onMet(now time.Time, ev exchange.Met) {
+	if ev.Of != d.exchange { // of the root that moveTo left
+		return
+	}
+	for _, info := range ev.Peers {
+		d.onProvider(now, provider{info, peers.Told})
 	}
 }
 

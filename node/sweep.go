@@ -50,17 +50,18 @@ func (d *download) readWhole(ctx context.Context, entry *merkle.Entry, seen []bo
 		return err
 	}
 	defer body.Close()
+	slow := d.n.slowed(ctx, body)
 	var at int64
 	for _, s := range entry.Spans {
 		if s.Piece < 0 || seen[s.Piece] {
 			continue
 		}
-		if _, err := io.CopyN(io.Discard, body, s.Offset-at); err != nil {
+		if _, err := io.CopyN(io.Discard, slow, s.Offset-at); err != nil {
 			return err
 		}
 		at = s.Offset + int64(d.table.Pieces[s.Piece].Payload)
 		seen[s.Piece] = true
-		if next.data, err = readPiece(body, d.table.Pieces[s.Piece]); err != nil {
+		if next.data, err = readPiece(slow, d.table.Pieces[s.Piece]); err != nil {
 			return err
 		}
 		next.piece = s.Piece

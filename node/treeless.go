@@ -74,7 +74,7 @@ func (d *download) quarantine(ctx context.Context, s *source, root cid.Cid) stre
 	if size >= 0 {
 		most = size
 	}
-	r := &meter{r: io.TeeReader(body, f), most: most, tell: func(n int64) { d.send(ctx, streaming{n}) }}
+	r := &meter{r: io.TeeReader(d.n.slowed(ctx, body), f), most: most, tell: func(n int64) { d.send(ctx, streaming{n}) }}
 	ev.blocks, ev.bytes, ev.err = hashStream(r, root)
 	if ev.file = f.Name(); ev.err != nil {
 		ev.err, ev.file = errors.Join(ev.err, os.Remove(ev.file)), ""

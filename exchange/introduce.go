@@ -1,0 +1,243 @@
+package exchange
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/record"
+	"github.com/shoal-p2p/shoal/exchange/pb"
+)
+
+// Peers of a root are told of each other: of up to 50 when they open it, then of
+// those who came since (algorithms.md 12.1). Who came later is told of who was
+// there and connects at once, so a small crowd is a full mesh within a few round
+// trips; the later tellings serve large crowds, and those who cannot be reached
+// from outside.
+const (
+	tellSoon   = 5 * time.Second // between tellings in a peer's first minute
+	tellLate   = time.Minute     // and after it
+	tellSooner = time.Minute
+	mostTold   = 3 * maxPeers // records that are taken of a peer of a root at once; one a second more
+)
+
+// guest is what a root knows of a peer that has opened it, to tell others.
+// Guarded by Root.mu.
+type guest struct {
+	since  time.Time
+	opened uint64 // the how many-th guest it is
+	named  uint64 // the how many-th whose record became known; 0: not yet
+	told   uint64 // of those up to this one it was told
+	next   time.Time
+}
+
+// welcome notes a peer that opens the root and tells it of the others.
+func (r *Root) welcome(s *Session) {
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.guests == nil {
+		r.guests = map[*Session]*guest{}
+	}
+	r.opened++
+	g := &guest{since: now, opened: r.opened, told: r.named, next: now.Add(tellSoon)}
+	r.guests[s] = g
+	r.name(s, g)
+	r.introduce(s, func(o *guest) bool { return o != g && o.named > 0 })
+}
+
+// name gives a guest its number once its record is known, and reports whether
+// that is so now and was not before.
+func (r *Root) name(s *Session, g *guest) bool {
+	if g.named > 0 || r.x.record(s.Peer) == nil {
+		return false
+	}
+	r.named++
+	g.named = r.named
+	return true
+}
+
+// identified tells those who opened the root after s of it, since its record was
+// lacking when they were told of the others.
+func (r *Root) identified(s *Session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	g := r.guests[s]
+	if g == nil || !r.name(s, g) {
+		return
+	}
+	for other, o := range r.guests {
+		if o.opened > g.opened {
+			r.introduce(other, func(o *guest) bool { return o == g })
+		}
+	}
+}
+
+// tellNews tells each guest whose time has come of those who came since.
+func (r *Root) tellNews(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for s, g := range r.guests {
+		switch {
+		case s.ctx.Err() != nil || !s.interested(r):
+			delete(r.guests, s)
+			continue
+		case now.Add(tellSoon / 2).Before(g.next): // upkeep comes by every tellSoon
+			continue
+		case now.Sub(g.since) < tellSooner:
+			g.next = now.Add(tellSoon)
+		default:
+			g.next = now.Add(tellLate)
+		}
+		if g.told < r.named {
+			r.introduce(s, func(o *guest) bool { return o != g && o.named > g.told })
+			g.told = r.named
+		}
+	}
+}
+
+// introduce tells s of other guests, 50 of them at random if there are more.
+// Their addresses are their own signed records. mu is held.
+func (r *Root) introduce(s *Session, which func(*guest) bool) {
+	h := s.handleOf(r)
+	if h == 0 {
+		return
+	}
+	var others []*Session
+	for other, g := range r.guests {
+		if other.Peer != s.Peer && which(g) && other.ctx.Err() == nil && other.interested(r) {
+			others = append(others, other)
+		}
+	}
+	rand.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
+	var records [][]byte
+	for _, other := range others {
+		if rec := r.x.record(other.Peer); rec != nil && len(records) < maxPeers {
+			records = append(records, rec)
+		}
+	}
+	if len(records) > 0 {
+		s.post(&pb.Message{Body: &pb.Message_Peers{Peers: &pb.Peers{Handle: h, Records: records}}})
+	}
+}
+
+// identified goes through the roots of a peer whose record became known.
+func (x *Exchange) identified(p peer.ID) {
+	s := x.session(p)
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	roots := slices.Collect(maps.Keys(s.members))
+	s.mu.Unlock()
+	for _, r := range roots {
+		r.identified(s)
+	}
+}
+
+// upkeep does what is due every few seconds: peers are told of new ones, and
+// connections that carry something are kept from being trimmed.
+func (x *Exchange) upkeep() {
+	tick := time.NewTicker(tellSoon)
+	defer tick.Stop()
+	for {
+		select {
+		case <-x.ctx.Done():
+			return
+		case now := <-tick.C:
+			x.mu.Lock()
+			roots := slices.Collect(maps.Values(x.roots))
+			x.mu.Unlock()
+			for _, r := range roots {
+				r.tellNews(now)
+			}
+			for _, s := range x.Sessions() {
+				s.protect(now)
+			}
+		}
+	}
+}
+
+const (
+	protection  = "shoal-transfer"
+	idleTooLong = 30 * time.Second // then a connection is protected no more
+)
+
+// protect keeps the connection of a peer from being trimmed while something
+// goes over it. Only upkeep calls it.
+func (s *Session) protect(now time.Time) {
+	received, sent := s.Amounts()
+	switch moved := received + sent; {
+	case moved != s.moved:
+		if s.kept.IsZero() {
+			s.x.host.ConnManager().Protect(s.Peer, protection)
+		}
+		s.moved, s.kept = moved, now
+	case !s.kept.IsZero() && now.Sub(s.kept) >= idleTooLong:
+		s.x.host.ConnManager().Unprotect(s.Peer, protection)
+		s.kept = time.Time{}
+	}
+}
+
+// onPeers takes records of other peers, each signed by the one it names. What
+// comes faster than an honest peer tells is passed over, and so is what is no
+// such record.
+func (s *Session) onPeers(p *pb.Peers) error {
+	if len(p.GetRecords()) > maxPeers || slices.ContainsFunc(p.Records, func(b []byte) bool { return len(b) > maxRecord }) {
+		return fmt.Errorf("%w: %d peer records, or one of more than %d bytes", errProtocol, len(p.Records), maxRecord)
+	}
+	r := s.rootOf(p.GetHandle())
+	if r == nil || !r.owned() {
+		return nil
+	}
+	var met []peer.AddrInfo
+	for _, b := range p.Records[:s.mayTell(r, len(p.Records))] {
+		if info, err := readRecord(b); err == nil && info.ID != s.x.host.ID() {
+			met = append(met, info)
+		}
+	}
+	if len(met) > 0 {
+		r.deliver(Met{Of: r, From: s, Peers: met})
+	}
+	return nil
+}
+
+// mayTell is how many of n records of peers are taken of s for a root now.
+func (s *Session) mayTell(r *Root, n int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.members[r]
+	if m == nil {
+		return 0
+	}
+	now := time.Now()
+	if m.tellFrom.IsZero() {
+		m.tellFrom = now.Add(-mostTold * time.Second)
+	}
+	if oldest := now.Add(-mostTold * time.Second); m.tellFrom.Before(oldest) {
+		m.tellFrom = oldest
+	}
+	n = min(n, int(now.Sub(m.tellFrom)/time.Second))
+	m.tellFrom = m.tellFrom.Add(time.Duration(n) * time.Second)
+	return n
+}
+
+var errNoRecord = errors.New("not a peer record of the peer that signed it")
+
+// readRecord reads a signed peer record of a stranger.
+func readRecord(b []byte) (peer.AddrInfo, error) {
+	env, untyped, err := record.ConsumeEnvelope(b, peer.PeerRecordEnvelopeDomain)
+	if err != nil {
+		return peer.AddrInfo{}, err
+	}
+	rec, ok := untyped.(*peer.PeerRecord)
+	if !ok || !rec.PeerID.MatchesPublicKey(env.PublicKey) {
+		return peer.AddrInfo{}, errNoRecord
+	}
+	const most = 16 // addresses; each is an attempt to connect
+	return peer.AddrInfo{ID: rec.PeerID, Addrs: rec.Addrs[:min(len(rec.Addrs), most)]}, nil
+}
