@@ -45,7 +45,7 @@ var shoal = laws{
 		{"internal/hostile", []string{"dht", "exchange", "merkle", "store"}, nil},
 		{"internal/natprobe", nil, nil},
 		{"internal/labwatch", nil, nil},
-		{"internal/sim", []string{"exchange/ledger", "exchange/pick"}, nil},
+		{"internal/sim", []string{"exchange/ledger", "exchange/pick", "exchange/upload"}, nil},
 		{"internal/sim/swarmsim", []string{"exchange/pick", "internal/sim"}, nil},
 		{"internal/stranger", nil, nil},
 		{"internal/testnet", nil, nil},

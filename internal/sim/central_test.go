@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/shoal-p2p/shoal/exchange/upload"
 )
 
 // A central schedule reaches M + log2 N slots, the optimum of Mundinger, Weber &
@@ -102,11 +104,11 @@ func (s *central) slot(n int) {
 }
 
 func (s *central) send(from, to *peer, piece int) {
-	s.c.put(from.byKey[to.key], &frame{item: item{piece, 0, 1}})
+	s.c.put(from.byKey[to.key], &frame{Part: upload.Part{Piece: piece, Count: 1}})
 }
 
 func (s *central) arrived(ev event) {
-	if ev.link.self.add(int(ev.piece)) {
+	if ev.link.self.add(ev.frame.Piece) {
 		s.last = max(s.last, s.c.now)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/shoal-p2p/shoal/exchange/ledger"
 	"github.com/shoal-p2p/shoal/exchange/pick"
+	"github.com/shoal-p2p/shoal/exchange/upload"
 )
 
 // Peer describes one peer of a crowd.
@@ -30,7 +31,7 @@ type Config struct {
 	Slots    int           // upload slots; 4
 	Unit     int           // blocks that a line sends at once; 1. More is faster and coarser
 	Window   int           // bytes in flight of a connection beyond what its round trip takes; 256 KiB
-	Buffer   int           // bytes of a connection that count as sent before they are: a kernel's send buffer; 0
+	Buffer   int           // bytes of a connection that count as sent before they are: those of yamux and the kernel; 4 MiB
 	Standing time.Duration // that control messages wait behind data while the line is busy; 0
 	Verify   time.Duration // hashing and writing a piece; 2 ms
 	Tick     time.Duration // the cores of a peer are asked at most this often; 1 ms
@@ -44,6 +45,7 @@ func (cfg Config) withDefaults() Config {
 	cfg.Slots = cmp.Or(cfg.Slots, 4)
 	cfg.Unit = min(cmp.Or(cfg.Unit, 1), maxBlocks)
 	cfg.Window = cmp.Or(cfg.Window, 256<<10)
+	cfg.Buffer = cmp.Or(cfg.Buffer, 4<<20)
 	cfg.Verify = cmp.Or(cfg.Verify, 2*time.Millisecond)
 	cfg.Tick = cmp.Or(cfg.Tick, time.Millisecond)
 	cfg.Overhead = cmp.Or(cfg.Overhead, 1)
@@ -90,7 +92,10 @@ func (c *Crowd) newPeer(i int, spec Peer) *peer {
 		have: make([]uint64, (len(c.sizes)+63)/64),
 	}
 	p.thought = -c.cfg.Tick
-	p.server = server{c.cfg.Slots, ledger.New(ledger.Config{}, rand.New(rand.NewPCG(c.cfg.Seed, uint64(2*i+3))))}
+	p.server = server{slots: c.cfg.Slots, uploads: upload.New(
+		upload.Config{Block: block, MaxFrame: maxBlocks, MaxQueued: maxQueued, MaxBusy: perPeer},
+		rand.New(rand.NewPCG(c.cfg.Seed, uint64(2*i+3))),
+	)}
 	if spec.Holder {
 		for piece := range c.sizes {
 			p.add(piece)
@@ -149,7 +154,7 @@ func (c *Crowd) Run() Result {
 		case sent:
 			c.onSent(ev.peer)
 		case arrived:
-			c.onArrived(ev.link, int(ev.piece), int(ev.first), int(ev.count))
+			c.onArrived(ev.link, ev.frame, int(ev.first), int(ev.count))
 		case think:
 			c.think(ev.peer)
 		}
@@ -174,7 +179,9 @@ func (c *Crowd) arrive(p *peer) {
 			}
 			for _, side := range []*link{l, l.back} {
 				side.live = true
-				side.self.ledger.Restore(ledger.PeerKey(side.other.key), ledger.Balance{})
+				key := ledger.PeerKey(side.other.key)
+				side.self.uploads.OnPeer(c.clock(), key, ledger.Balance{})
+				side.self.uploads.OnTrip(key, 2*l.delay)
 			}
 			c.meet(l)
 			c.meet(l.back)
@@ -192,8 +199,7 @@ func (c *Crowd) leave(p *peer) {
 	for _, l := range p.links {
 		for _, side := range []*link{l, l.back} {
 			side.live, side.pending = false, nil
-			side.items, side.blocks, side.exposed = nil, 0, 0
-			side.self.ledger.OnGone(c.clock(), ledger.PeerKey(side.other.key))
+			side.self.uploads.OnGone(c.clock(), ledger.PeerKey(side.other.key))
 		}
 		if q := l.other; q.picker != nil && l.back.known {
 			q.picker.OnGone(c.clock(), pick.PeerKey(p.key))

@@ -1,6 +1,6 @@
 // Package sim simulates a swarm of up to tens of thousands of peers in virtual
 // time, with the real cores: each peer asks by exchange/pick and serves by
-// exchange/ledger, called as node and exchange call them. Nothing is decided
+// exchange/upload and its ledger, called as node and exchange call them. Nothing is decided
 // here. What is modelled is what lies between the cores: access lines, round
 // trips, queues, upload slots, batches of have.
 //

@@ -6,13 +6,14 @@ import (
 
 	"github.com/shoal-p2p/shoal/exchange/ledger"
 	"github.com/shoal-p2p/shoal/exchange/pick"
+	"github.com/shoal-p2p/shoal/exchange/upload"
 )
 
 // Of node/pieces.go and exchange/exchange.go.
 const (
 	maxStarted = 1024
 	maxFlying  = 32 << 20
-	haveBatch  = 100 * time.Millisecond
+	haveBatch  = 20 * time.Millisecond
 	lookEvery  = time.Second // as node's loop, for time-outs
 )
 
@@ -27,14 +28,18 @@ func (c *Crowd) begin(p *peer) {
 // meet introduces the other end of a link to the cores: it has opened the root
 // and said what it has.
 func (c *Crowd) meet(l *link) {
-	if l.self.picker == nil || !l.live || l.known {
+	now, p := c.clock(), l.self
+	if l.other.count < len(c.sizes) {
+		l.other.runs(func(first, count int) { p.uploads.OnHave(root, first, count) })
+	}
+	if p.picker == nil {
 		return
 	}
 	l.known = true
-	now, key := c.clock(), pick.PeerKey(l.other.key)
-	l.self.picker.OnPeer(now, key, c.cfg.Path, 2*l.delay)
-	l.other.runs(func(first, count int) { l.self.picker.OnHave(now, key, first, count) })
-	c.poke(l.self)
+	key := pick.PeerKey(l.other.key)
+	p.picker.OnPeer(now, key, c.cfg.Path, 2*l.delay)
+	l.other.runs(func(first, count int) { p.picker.OnHave(now, key, first, count) })
+	c.poke(p)
 }
 
 // poke has the cores of a peer asked soon. What happens within a tick costs one
@@ -77,20 +82,20 @@ func (c *Crowd) think(p *peer) {
 func (c *Crowd) request(p *peer, plan []pick.Request) {
 	for len(plan) > 0 {
 		key := plan[0].Peer
-		var asks []item
+		var asks []upload.Part
 		rest := plan[:0]
 		for _, q := range plan {
 			if q.Peer == key {
-				asks = append(asks, item{q.Piece, q.First, q.Count})
+				asks = append(asks, upload.Part{Root: root, Piece: q.Piece, First: q.First, Count: q.Count, Size: c.sizes[q.Piece], Urgent: q.Urgent})
 			} else {
 				rest = append(rest, q)
 			}
 		}
 		plan = rest
 		if l := p.byKey[string(key)]; l != nil && l.live {
-			for _, it := range asks {
-				if l.waiting(it.piece) == nil {
-					l.pending = append(l.pending, incoming{it.piece, 1<<c.blocks(it.piece) - 1})
+			for _, a := range asks {
+				if l.waiting(a.Piece) == nil {
+					l.pending = append(l.pending, incoming{a.Piece, 1<<c.blocks(a.Piece) - 1})
 				}
 			}
 			c.tell(l, func() { c.onRequest(l.back, asks) })
@@ -109,20 +114,20 @@ func (c *Crowd) tell(l *link, f func()) {
 
 func (c *Crowd) cancel(l *link, piece int) {
 	c.tell(l, func() {
-		c.unqueue(l.back, piece)
+		l.other.uploads.Cancel(c.clock(), ledger.PeerKey(l.self.key), root, piece)
 		c.dispatch(l.other)
 	})
 }
 
 // onRequest queues what the other end asks for, or rejects it.
-func (c *Crowd) onRequest(l *link, asks []item) {
-	for _, it := range asks {
-		if l.self.has(it.piece) && c.queue(l, it) {
+func (c *Crowd) onRequest(l *link, asks []upload.Part) {
+	for _, a := range asks {
+		if l.self.has(a.Piece) && l.self.uploads.Queue(c.clock(), ledger.PeerKey(l.other.key), a) {
 			continue
 		}
 		c.tell(l, func() {
-			if l.back.drop(it.piece) && l.other.picker != nil {
-				l.other.picker.OnReject(c.clock(), pick.PeerKey(l.self.key), it.piece)
+			if l.back.drop(a.Piece) && l.other.picker != nil {
+				l.other.picker.OnReject(c.clock(), pick.PeerKey(l.self.key), a.Piece)
 				c.poke(l.other)
 			}
 		})
@@ -130,11 +135,24 @@ func (c *Crowd) onRequest(l *link, asks []item) {
 	c.dispatch(l.self)
 }
 
-// onArrived takes a unit that came over the line.
-func (c *Crowd) onArrived(l *link, piece, first, count int) {
+// onArrived takes a unit that came over the line; with the last one of a frame
+// that is acknowledged.
+func (c *Crowd) onArrived(l *link, f *frame, first, count int) {
 	if !l.live {
 		return
 	}
+	c.fill(l, f.Piece, first, count)
+	if first+count == f.First+f.Count {
+		bytes := c.span(f.Piece, f.First, f.Count)
+		c.tell(l, func() {
+			l.other.uploads.OnAcked(c.clock(), ledger.PeerKey(l.self.key), bytes)
+			c.dispatch(l.other)
+		})
+	}
+}
+
+// fill takes blocks into the piece that they belong to.
+func (c *Crowd) fill(l *link, piece, first, count int) {
 	p, n := l.self, c.span(piece, first, count)
 	in := l.waiting(piece)
 	if in == nil {
@@ -146,7 +164,7 @@ func (c *Crowd) onArrived(l *link, piece, first, count int) {
 	in.missing &^= came
 	useful := min(n, fresh*block)
 	p.wasted += int64(n - useful)
-	p.ledger.OnReceived(c.clock(), ledger.PeerKey(l.other.key), int64(useful))
+	p.uploads.OnReceived(c.clock(), ledger.PeerKey(l.other.key), int64(useful))
 	if fresh > 0 {
 		p.picker.OnBlocks(c.clock(), pick.PeerKey(l.other.key), piece, fresh)
 		c.poke(p)
@@ -232,7 +250,13 @@ func (c *Crowd) tellHave(p *peer, fresh []int) {
 
 func (c *Crowd) onHave(l *link, fresh []int) {
 	p := l.self
-	if p.picker == nil || !l.live || !l.known {
+	if !l.live {
+		return
+	}
+	for _, piece := range fresh {
+		p.uploads.OnHave(root, piece, 1)
+	}
+	if p.picker == nil || !l.known {
 		return
 	}
 	now, key := c.clock(), pick.PeerKey(l.other.key)

@@ -22,9 +22,9 @@ type event struct {
 	kind  kind
 	first uint8 // of arrived: block
 	count uint8
-	piece int32
 	peer  *peer
-	link  *link // of arrived: the receiver's view
+	frame *frame // of arrived
+	link  *link  // of arrived: the receiver's view
 	f     func()
 }
 

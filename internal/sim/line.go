@@ -77,8 +77,8 @@ func (c *Crowd) mayAfter(l *link) (time.Duration, bool) {
 // known at once: it passes the receiver's line after what is on its way there.
 func (c *Crowd) transmit(l *link) {
 	p, q, f := l.self, l.other, l.frames[0]
-	count := min(c.cfg.Unit, f.count-f.sent)
-	bytes := c.span(f.piece, f.first+f.sent, count)
+	count := min(c.cfg.Unit, f.Count-f.sent)
+	bytes := c.span(f.Piece, f.First+f.sent, count)
 	wire := float64(bytes) * c.cfg.Overhead
 	took := seconds(wire / p.up)
 	p.busy = true
@@ -87,20 +87,22 @@ func (c *Crowd) transmit(l *link) {
 	c.push(event{at: c.now + took, kind: sent, peer: p})
 	q.clear = max(q.clear, c.now+l.delay) + seconds(wire/q.down)
 	at := max(q.clear, c.now+took+l.delay)
-	c.push(event{at: at, kind: arrived, link: l.back, piece: int32(f.piece), first: uint8(f.first + f.sent), count: uint8(count)})
+	c.push(event{at: at, kind: arrived, link: l.back, frame: f, first: uint8(f.First + f.sent), count: uint8(count)})
 	l.inFlight += bytes
 	l.flights = append(l.flights, flight{bytes, at + l.delay})
 	f.sent += count
 	p.sending = l
+	p.sentAll += int64(bytes)
+	l.sent += int64(bytes)
 }
 
-// onSent ends the sending of a unit.
+// onSent ends the sending of a unit. What was written makes room in a slot.
 func (c *Crowd) onSent(p *peer) {
 	p.busy = false
 	l := p.sending
 	f := l.frames[0]
 	f.gone = f.sent
-	if f.gone == f.count {
+	if f.gone == f.Count {
 		l.frames = l.frames[1:]
 		if len(l.frames) == 0 {
 			p.ready = without(p.ready, l)
@@ -108,6 +110,7 @@ func (c *Crowd) onSent(p *peer) {
 	}
 	c.buffered(l)
 	c.pump(p)
+	c.dispatch(p)
 }
 
 // buffered ends the writing of frames whose rest fits into the send buffer of
@@ -116,13 +119,13 @@ func (c *Crowd) buffered(l *link) {
 	for len(l.writing) > 0 {
 		unsent := 0
 		for _, f := range l.frames {
-			unsent += c.span(f.piece, f.first+f.gone, f.count-f.gone)
+			unsent += c.span(f.Piece, f.First+f.gone, f.Count-f.gone)
 			if f == l.writing[0] {
 				break
 			}
 		}
 		f := l.writing[0]
-		if f.gone < f.count && unsent > c.cfg.Buffer {
+		if f.gone < f.Count && unsent > c.cfg.Buffer {
 			return
 		}
 		l.writing = l.writing[1:]

@@ -45,11 +45,7 @@ type link struct {
 	window      int // bytes in flight at most
 
 	// As server.
-	items   []item
-	blocks  int // in items
-	busy    int // frames on their way
-	exposed int // blocks that the ledger knows of
-	writing []*frame
+	writing []*frame // handed to the transport, not taken yet
 	sent    int64
 
 	// What the line sends.

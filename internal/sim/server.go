@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/shoal-p2p/shoal/exchange/ledger"
+	"github.com/shoal-p2p/shoal/exchange/upload"
 )
 
 // Limits of exchange, see exchange/wire.go and exchange/server.go.
@@ -15,114 +16,77 @@ const (
 	slotTime  = time.Second
 )
 
-// server is the upload side of a peer: exchange's lane, its ledger and slots.
+// root is the one that all peers share.
+var root upload.RootKey = "root"
+
+// server is the upload side of a peer: exchange's lane.
 type server struct {
-	slots  int
-	ledger *ledger.Ledger
+	slots   int // free
+	uploads *upload.Uploads
+	alarm   time.Duration // when uploads are asked again without an event
 }
 
-// item is a request that waits, a run of blocks of one piece.
-type item struct{ piece, first, count int }
-
-// frame is what is on its way through a slot.
+// frame is what goes out through a slot.
 type frame struct {
-	item
+	upload.Part
 	sent, gone int // blocks that the line has begun to send, and has sent
 	vacated    bool
-}
-
-// queue takes a request; false when the peer has too many waiting.
-func (c *Crowd) queue(l *link, it item) bool {
-	if len(l.items) >= maxQueued {
-		return false
-	}
-	l.items = append(l.items, it)
-	l.blocks += it.count
-	c.expose(l)
-	return true
-}
-
-// expose tells the ledger of the blocks that may be served now.
-func (c *Crowd) expose(l *link) {
-	want := l.blocks
-	if l.busy >= perPeer {
-		want = 0
-	}
-	switch now := c.clock(); {
-	case want > l.exposed:
-		l.self.ledger.Queue(now, ledger.PeerKey(l.other.key), int64(want-l.exposed)*block)
-	case want < l.exposed:
-		l.self.ledger.Unqueue(now, ledger.PeerKey(l.other.key), int64(l.exposed-want)*block)
-	}
-	l.exposed = want
 }
 
 // dispatch gives out the free slots.
 func (c *Crowd) dispatch(p *peer) {
 	for p.slots > 0 {
-		key, ok := p.ledger.Next(c.clock())
+		key, part, ok := p.uploads.Next(c.clock())
 		if !ok {
+			c.alarm(p)
 			return
 		}
-		l := p.byKey[string(key)]
-		it := l.items[0]
-		if it.count > maxBlocks {
-			l.items[0].first += maxBlocks
-			l.items[0].count -= maxBlocks
-			it.count = maxBlocks
-		} else {
-			l.items = l.items[1:]
-		}
-		l.blocks -= it.count
-		l.busy++
-		c.expose(l)
 		p.slots--
-		c.upload(l, &frame{item: it})
+		c.upload(p.byKey[string(key)], &frame{Part: part})
 	}
+}
+
+// alarm has the dispatcher look again when uploads say so.
+func (c *Crowd) alarm(p *peer) {
+	at := p.uploads.Deadline()
+	if at.IsZero() {
+		return
+	}
+	due := at.Sub(epoch)
+	if p.alarm > c.now && p.alarm <= due {
+		return
+	}
+	p.alarm = due
+	c.after(due-c.now, func() {
+		if p.alarm == c.now {
+			c.dispatch(p)
+		}
+	})
 }
 
 // upload serves one frame: it holds its slot until it is written, slotTime at most.
 func (c *Crowd) upload(l *link, f *frame) {
-	c.after(slotTime, func() { c.vacate(l.self, f) })
 	l.writing = append(l.writing, f)
 	c.put(l, f)
+	if !f.vacated {
+		c.after(slotTime, func() {
+			c.vacate(l.self, f)
+			c.dispatch(l.self)
+		})
+	}
 }
 
 func (c *Crowd) vacate(p *peer, f *frame) {
 	if !f.vacated {
 		f.vacated = true
 		p.slots++
-		c.dispatch(p)
 	}
 }
 
-// written accounts a frame that was sent.
+// written tells that a frame was handed to the transport.
 func (c *Crowd) written(l *link, f *frame) {
-	p, n := l.self, c.span(f.piece, f.first, f.count)
-	p.sentAll += int64(n)
-	l.sent += int64(n)
-	if !f.vacated {
-		f.vacated = true
-		p.slots++
-	}
+	c.vacate(l.self, f)
 	if l.live {
-		p.ledger.OnSent(c.clock(), ledger.PeerKey(l.other.key), int64(n))
-		l.busy--
-		c.expose(l)
+		l.self.uploads.OnSent(c.clock(), ledger.PeerKey(l.other.key), f.Part, true)
 	}
-	c.dispatch(p)
-}
-
-// unqueue takes the waiting parts of a piece off a peer's queue.
-func (c *Crowd) unqueue(l *link, piece int) {
-	kept := l.items[:0]
-	l.blocks = 0
-	for _, it := range l.items {
-		if it.piece != piece {
-			kept = append(kept, it)
-			l.blocks += it.count
-		}
-	}
-	l.items = kept
-	c.expose(l)
 }
