@@ -69,8 +69,27 @@ crowd_get() {
 		--listen "/ip4/$(crowd_ip "$1")/tcp/7461" "${quiet[@]}" --upload "$2"
 }
 
-# crowd_rider_passive HOST: one that does what everybody does, and gives nothing.
+# crowd_rider_KIND HOST: a free-rider that waits. The first is one that does what
+# everybody does and gives nothing; the others connect to everyone at once, and
+# change their identity, are eight peers on one address, say that they have half of
+# the pieces or that they have none.
 crowd_rider_passive() { crowd_get "$1" off "$link"; }
+crowd_rider_dialler() { crowd_ride "$1"; }
+crowd_rider_turncoat() { crowd_ride "$1" -rotate 4s; }
+crowd_rider_sybil() { crowd_ride "$1" -ids 8; }
+crowd_rider_liar() { crowd_ride "$1" -claim half; }
+crowd_rider_silent() { crowd_ride "$1" -claim none; }
+
+# crowd_ride HOST FLAG...: a client made to free-ride, told of everyone.
+crowd_ride() {
+	local host=$1 cid=${link#shoal:} told=() peer
+	shift
+	for peer in "${holders[@]}" "${peers[@]}"; do
+		[ -s "$home/$peer.id" ] || "$shoal" --dir "$home/$peer" id >"$home/$peer.id" 2>/dev/null
+		told+=("/ip4/$(crowd_ip "$peer")/tcp/7461/p2p/$(cat "$home/$peer.id")")
+	done
+	crowd_wait "$host" "$freerider" -listen "/ip4/$(crowd_ip "$host")/tcp/0" -o "$home/$host.got" "$@" "${cid%%\?*}" "${told[@]}"
+}
 
 # crowd_torrent: libtorrent, a process a host; peers are told of the holders and
 # find each other by peer exchange.

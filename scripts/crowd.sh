@@ -1,5 +1,5 @@
 # A crowd in network namespaces; sourced after lib.sh, not run. The caller sets
-# shoal, labwatch and tmp and ends with stop_all and drop_netns.
+# shoal (empty: to be built) and tmp, calls crowd_build, and ends with stop_all and drop_netns.
 #
 # A switch, and a host behind it for each holder (h1, h2, ...), peer (p1, ...) and
 # free-rider (r1, ...). A host's upload is limited where it leaves the host, its
@@ -26,7 +26,8 @@ declare -A crowd=()
 #           get that ends
 #   over    the peers come at random times within so many seconds; the same ones
 #           with the same seed
-#   riders  how many free-riders there are beside the peers; rider is what they do
+#   riders  how many free-riders there are beside the peers; rider is their kind,
+#           a crowd_rider_KIND of scripts/crowd-systems.sh
 #   leave   so many peers, drawn at random, leave between a quarter and three
 #           quarters of the bound
 #   give    the first holder leaves when it has sent so many copies
@@ -69,21 +70,22 @@ crowd_bound() {
 		printf "%.3f", t }'
 }
 
-# crowd_ip HOST: its address: h1 is 11.7.1.1, p16 is 11.7.2.16.
-crowd_ip() { case $1 in h*) echo "11.7.1.${1#h}" ;; p*) echo "11.7.2.${1#p}" ;; r*) echo "11.7.3.${1#r}" ;; esac }
+# crowd_ip HOST: its address, each in a network of its own as far as anyone can
+# tell: h1 is 11.1.1.1, p16 is 11.2.16.1, r4 is 11.3.4.1.
+crowd_ip() { case $1 in h*) echo "11.1.${1#h}.1" ;; p*) echo "11.2.${1#p}.1" ;; r*) echo "11.3.${1#r}.1" ;; esac }
 
 # crowd_host HOST UP DOWN: make it unless it is there, and limit its link.
 crowd_host() {
 	local ns=$crowd_id$1 net=32 ip
 	ip=$(crowd_ip "$1")
-	[ "${crowd[path]}" = wan ] || net=16
+	[ "${crowd[path]}" = wan ] || net=8
 	if [ -z "${crowd_made[$1]:-}" ]; then
 		add_netns "$ns" && ip link add eth0 netns "$ns" type veth peer name "v$1" netns "${crowd_id}sw" &&
 			ip -n "$ns" link set eth0 up && ip -n "${crowd_id}sw" link set "v$1" master br0 up || return
 		crowd_made[$1]=1
 	fi
 	ip -n "$ns" addr flush dev eth0 && ip -n "$ns" addr add "$ip/$net" dev eth0 &&
-		ip -n "$ns" route replace 11.7.0.0/16 dev eth0 scope link &&
+		ip -n "$ns" route replace 11.0.0.0/8 dev eth0 scope link &&
 		tc -n "$ns" qdisc replace dev eth0 root tbf rate "$2mbit" burst 128kb latency 50ms &&
 		tc -n "${crowd_id}sw" qdisc replace dev "v$1" root tbf rate "$3mbit" burst 128kb latency 50ms
 }
@@ -335,8 +337,9 @@ crowd_disk() {
 
 # crowd_build: what a crowd needs, from this source; shoal unless there is one.
 crowd_build() {
-	labwatch=$tmp/labwatch
-	go build -o "$labwatch" ./internal/labwatch && [ -n "$shoal" ] && return
+	labwatch=$tmp/labwatch freerider=$tmp/freerider
+	go build -o "$tmp/" ./internal/labwatch ./internal/freerider || return
+	[ -z "$shoal" ] || return 0
 	shoal=$tmp/shoal
 	say building && build_shoal "$shoal"
 }

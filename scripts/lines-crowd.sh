@@ -180,13 +180,13 @@ most() { printf '%s\n' "$@" | sort -n | tail -n 1; }
 
 # line_riders: gets that end when they are done, four in twenty of them give nothing.
 line_riders() {
-	local without kind
+	local without kind kinds=(passive dialler turncoat sybil liar silent)
+	$smoke && kinds=(passive liar)
 	scenario peers=16 size=64 stay=no
 	begin "without free-riders"
 	measure shoal || return
 	without=${got[shoal.median]}
-	for kind in $(compgen -A function crowd_rider_); do
-		kind=${kind#crowd_rider_}
+	for kind in "${kinds[@]}"; do
 		scenario peers=16 size=64 stay=no riders=4 rider=$kind
 		begin "and ${crowd[riders]} free-riders ($kind)"
 		measure shoal || return
