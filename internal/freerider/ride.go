@@ -10,7 +10,6 @@ import (
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/record"
 	"github.com/shoal-p2p/shoal/exchange"
 	"github.com/shoal-p2p/shoal/merkle"
 )
@@ -224,14 +223,8 @@ func (r *ride) hold(id *identity) {
 
 // onMet notes peers of the root. A lab's peers have no reason to lie here.
 func (r *ride) onMet(ev exchange.Met) {
-	for _, b := range ev.Records {
-		_, untyped, err := record.ConsumeEnvelope(b, peer.PeerRecordEnvelopeDomain)
-		if err != nil {
-			continue
-		}
-		if rec, ok := untyped.(*peer.PeerRecord); ok {
-			r.known[rec.PeerID] = peer.AddrInfo{ID: rec.PeerID, Addrs: rec.Addrs}
-		}
+	for _, info := range ev.Peers {
+		r.known[info.ID] = info
 	}
 }
 
