@@ -22,6 +22,9 @@ type Config struct {
 	// network or on this machine, and Headers and Netrc apply. Otherwise (the URL
 	// came from a manifest, a peer or the DHT) only public addresses are dialled.
 	Named bool
+	// Near is how far inside an origin may stand that is not Named: as far as who
+	// named it did, public addresses only if zero. See Origin.ShoalFile.
+	Near Reach
 	// Headers go with each request to the host of URL, and to no other. An error
 	// if not Named.
 	Headers []Header

@@ -5,7 +5,7 @@
 // An [Origin] is a URL of a file, of a directory, or of a trustless IPFS
 // gateway, and [Origin.Kind] tells which. A file's bytes come by range
 // ([Origin.Range]), a gateway's by block ([Origin.Block]). The tree may stand
-// beside the content ([Origin.TreeFile]); content without a tree is read whole
+// beside the content ([Origin.ShoalFile]); content without a tree is read whole
 // from its start ([Origin.Stream]).
 //
 // # What an origin may not do

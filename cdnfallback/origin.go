@@ -53,6 +53,7 @@ func New(cfg Config) (*Origin, error) {
 		answer: cmp.Or(cfg.HeaderTimeout, 15*time.Second),
 		stall:  cmp.Or(cfg.StallTimeout, 15*time.Second),
 		log:    cmp.Or(cfg.Log, slog.New(slog.DiscardHandler)),
+		reach:  cfg.Near,
 	}
 	if cfg.Named {
 		o.reach = local

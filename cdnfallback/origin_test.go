@@ -132,13 +132,15 @@ func TestConnectionIsKept(t *testing.T) {
 	}
 }
 
-func TestTreeFile(t *testing.T) {
+func TestShoalFile(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		base, at string
+		itself   bool
 		fault    origintest.Fault
 		kind     error
 	}{
+		"itself":             {base: "/x.shoal?t=1", at: "/x.shoal", itself: true},
 		"beside a file":      {base: "/x.iso", at: "/x.iso.shoal"},
 		"beside a directory": {base: "/dir/", at: "/dir.shoal"},
 		"with a query":       {base: "/x.iso?t=1", at: "/x.iso.shoal"},
@@ -146,7 +148,7 @@ func TestTreeFile(t *testing.T) {
 		"no length":          {base: "/x", at: "/x.shoal", fault: origintest.Fault{Short: 1 << 20}},
 		"none":               {base: "/x", at: "/y", kind: ErrGone},
 		"page":               {base: "/x", at: "/x.shoal", fault: origintest.Fault{Type: "text/html; charset=utf-8"}, kind: ErrGone},
-		"too large":          {base: "/x", at: "/x.shoal", fault: origintest.Fault{Length: maxTreeFile}, kind: ErrWrongLength},
+		"too large":          {base: "/x", at: "/x.shoal", fault: origintest.Fault{Length: merkle.MaxSigned}, kind: ErrWrongLength},
 		"endless":            {base: "/x", at: "/x.shoal", fault: origintest.Fault{Endless: true}, kind: ErrWrongLength},
 		"cut":                {base: "/x", at: "/x.shoal", fault: origintest.Fault{Cut: 3}, kind: ErrTruncated},
 		"encoded":            {base: "/x", at: "/x.shoal", fault: origintest.Fault{Gzip: true}, kind: ErrEncoding},
@@ -159,7 +161,7 @@ func TestTreeFile(t *testing.T) {
 			site.Text(tt.at, "the tree")
 			site.SetFault(tt.fault)
 			o := serve(t, site, tt.base)
-			r, err := o.TreeFile(t.Context())
+			r, near, err := o.ShoalFile(t.Context(), !tt.itself)
 			var got int64
 			var text strings.Builder
 			if err == nil {
@@ -173,7 +175,10 @@ func TestTreeFile(t *testing.T) {
 			if !errors.Is(err, tt.kind) || tt.kind == nil && text.String() != "the tree" {
 				t.Errorf("got %q, %v; want %v", text.String(), err, tt.kind)
 			}
-			if got > maxTreeFile || maxTreeFile < merkle.MaxInterior {
+			if err == nil && near != local {
+				t.Errorf("the server on this machine is %v", near)
+			}
+			if got > merkle.MaxSigned {
 				t.Errorf("%d bytes came", got)
 			}
 		})

@@ -70,6 +70,43 @@ func TestPrivateAddress(t *testing.T) {
 	}
 }
 
+// What a manifest names is dialled as far inside as the manifest came from, which
+// nobody knows of what came through a proxy.
+func TestNear(t *testing.T) {
+	t.Parallel()
+	site := origintest.New()
+	site.Text("/f.shoal", "0123456789")
+	site.Text("/f", "0123456789")
+	s := httptest.NewServer(site)
+	t.Cleanup(s.Close)
+	for _, proxied := range []bool{false, true} {
+		cfg := Config{URL: s.URL + "/f", Named: true}
+		if proxied {
+			cfg.URL = "http://cdn.example.com/f"
+			cfg.Proxy = func(*http.Request) (*url.URL, error) { return url.Parse(s.URL) }
+		}
+		named, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer named.Close()
+		r, near, err := named.ShoalFile(t.Context(), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		o, err := New(Config{URL: s.URL + "/f", Near: near})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer o.Close()
+		_, err = read(t.Context(), o, "", 0, 10, Validator{Size: 10})
+		if proxied != errors.Is(err, ErrPrivate) {
+			t.Errorf("proxied %v: %v", proxied, err)
+		}
+	}
+}
+
 // fakeTransport answers for a server whose address is public, and keeps the way
 // of each request.
 type fakeTransport struct {

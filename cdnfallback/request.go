@@ -28,6 +28,7 @@ type hop struct {
 type response struct {
 	*http.Response
 	final *url.URL // where the redirects led
+	near  reach    // of the address that answered, or of one on the way if that was further out
 	dog   *watchdog
 	// ended is the end of the caller's context, nil before. cancel ends the
 	// request; a stall does so through dog.
@@ -118,7 +119,7 @@ func (o *Origin) follow(ctx context.Context, r *response, u *url.URL, h http.Hea
 			return err
 		}
 		if !redirects(resp.StatusCode) {
-			r.Response, r.final = resp, at.url
+			r.Response, r.final, r.near = resp, at.url, min(at.reach, from)
 			return nil
 		}
 		r.discard(resp)

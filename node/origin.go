@@ -138,12 +138,12 @@ func (d *download) findTree(ctx context.Context, s *source) {
 
 // treeFile reads URL.shoal. A tree of another root is no tree.
 func treeFile(ctx context.Context, o *cdnfallback.Origin, root cid.Cid) ([][]byte, error) {
-	r, err := o.TreeFile(ctx)
+	r, _, err := o.ShoalFile(ctx, true)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	of, blocks, err := merkle.ReadCAR(r, 2*merkle.MaxInterior)
+	of, blocks, err := merkle.ReadTree(r)
 	if err != nil {
 		return nil, fmt.Errorf("%s.shoal: %w", o, err)
 	}
