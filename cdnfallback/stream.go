@@ -134,7 +134,7 @@ func (s *stream) resume(cause error) error {
 	}
 	s.gained = 0
 	for {
-		if !passing(cause) {
+		if !Passing(cause) {
 			return cause
 		}
 		if s.state.ifRange() == "" {
@@ -156,8 +156,8 @@ func (s *stream) resume(cause error) error {
 	}
 }
 
-// passing tells whether err may be gone at the next try.
-func passing(err error) bool {
+// Passing tells whether err may be gone at the next try.
+func Passing(err error) bool {
 	for _, kind := range []error{ErrTruncated, ErrStalled, ErrUnreachable, ErrBusy, ErrServer} {
 		if errors.Is(err, kind) {
 			return true

@@ -14,6 +14,9 @@ import (
 // this machine. The zero Reach is public.
 type Reach = reach
 
+// ThisMachine is the Reach of all addresses.
+const ThisMachine Reach = local
+
 // ShoalFile opens a .shoal file, a signed manifest or a bare tree: the one at the
 // URL itself or, if beside, the one at URL.shoal. Merkle reads it. It is bounded
 // at merkle.MaxSigned; a longer one is ErrWrongLength. ErrGone when there is

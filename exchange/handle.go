@@ -82,9 +82,16 @@ func (s *Session) onOpen(o *pb.Open) error {
 		s.onMissing(c)
 		return nil
 	}
+	if len(o.Manifest) > merkle.MaxEnvelope {
+		return fmt.Errorf("%w: manifest of %d bytes", errProtocol, len(o.Manifest))
+	}
 	r := s.x.enter(c, s)
 	if r == nil {
 		s.send(openMessage(0, c, 0, false))
+		if s.x.cfg.OnSought != nil {
+			s.x.cfg.OnSought(s.Peer, c, o.Manifest)
+		}
+		o.Manifest = nil // not kept: it may be long
 		return s.seek(c, o)
 	}
 	first, answer, err := s.opened(r, c, o)

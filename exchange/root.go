@@ -296,6 +296,18 @@ func (r *Root) abandon(s *Session) {
 	r.x.drop(r)
 }
 
+// Present shows a manifest to a peer that does not have the root: a cache may
+// fetch it then.
+func (r *Root) Present(s *Session, manifest []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if h := s.handleOf(r); h != 0 {
+		m := openMessage(h, r.CID, 0, true)
+		m.GetOpen().Manifest = manifest
+		s.post(m)
+	}
+}
+
 // Claim tells the peers that we fetch pieces from the origin.
 func (r *Root) Claim(runs []Run, ttlMillis int) {
 	r.mu.Lock()

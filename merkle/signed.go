@@ -17,6 +17,9 @@ import (
 const (
 	signedMagic = "shoal-manifest/1\n"
 
+	// SignedHead is how many bytes IsSigned wants to see.
+	SignedHead = len(signedMagic)
+
 	signedEnvelope, signedTree, signedSubHashes protowire.Number = 1, 2, 3
 
 	maxTree = 2 * MaxInterior // bytes of a tree's CAR: MaxInterior or MaxLoaded and what CAR adds
@@ -54,8 +57,8 @@ func (m Manifest) Of(t *Table, digests []byte) Manifest {
 	return m
 }
 
-// IsSigned tells whether the beginning of a .shoal file, 17 bytes or more, is that
-// of a signed manifest; a bare tree begins otherwise.
+// IsSigned tells whether the beginning of a .shoal file, SignedHead bytes or more,
+// is that of a signed manifest; a bare tree begins otherwise.
 func IsSigned(head []byte) bool { return bytes.HasPrefix(head, []byte(signedMagic)) }
 
 // ReadSigned reads what AppendSigned wrote, at most MaxSigned bytes, and holds
@@ -147,6 +150,9 @@ func (s *Signed) Table() (*Table, error) {
 	}
 	return t.Table()
 }
+
+// Bytes is what the envelope and the digests take.
+func (s *Signed) Bytes() int { return len(s.Envelope) + len(s.digests) }
 
 // SubHashesOf puts the signed sub-hashes to the pieces of Root's table; nil if
 // there are none.

@@ -95,16 +95,49 @@ func (c *Client) Add(ctx context.Context, path string, opt AddOptions) (Added, e
 			return added, err
 		}
 	}
-	err = c.call(ctx, "add", apiRequest{Path: path, Add: opt}, &added, func(ev *apiEvent, _ io.Reader) error {
-		if ev.Bytes != nil && opt.Progress != nil {
-			opt.Progress(*ev.Bytes)
+	err = c.call(ctx, "add", apiRequest{Path: path, Add: opt}, &added, adding(opt.Progress, opt.Skip))
+	return added, err
+}
+
+// adding passes on what is told of an add.
+func adding(progress func(int64), skip func(path, why string)) apiReader {
+	return func(ev *apiEvent, _ io.Reader) error {
+		if ev.Bytes != nil && progress != nil {
+			progress(*ev.Bytes)
 		}
-		if ev.Skip != nil && opt.Skip != nil {
-			opt.Skip(ev.Skip.Path, ev.Skip.Why)
+		if ev.Skip != nil && skip != nil {
+			skip(ev.Skip.Path, ev.Skip.Why)
 		}
 		return nil
-	})
-	return added, err
+	}
+}
+
+// Publish implements API.
+func (c *Client) Publish(ctx context.Context, path string, opt PublishOptions) (Published, error) {
+	var published Published
+	for _, p := range []*string{&path, &opt.KeyFile, &opt.Out} {
+		abs, err := filepath.Abs(*p)
+		if err != nil {
+			return published, err
+		}
+		*p = abs
+	}
+	err := c.call(ctx, "publish", apiRequest{Path: path, Publish: opt}, &published, adding(opt.Progress, opt.Skip))
+	return published, err
+}
+
+// Resolve implements API.
+func (c *Client) Resolve(ctx context.Context, where string, opt FetchOptions) (Resolved, error) {
+	var out Resolved
+	if CheckOrigin(where) != nil {
+		abs, err := filepath.Abs(where)
+		if err != nil {
+			return out, err
+		}
+		where = abs
+	}
+	err := c.call(ctx, "resolve", apiRequest{Path: where, Fetch: opt}, &out, watcher(opt))
+	return out, err
 }
 
 // Fetch implements API.

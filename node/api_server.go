@@ -87,6 +87,14 @@ func apiCalls(api API) map[string]apiCall {
 			req.Add.Skip = func(path, why string) { s.send(apiEvent{Skip: &apiSkip{path, why}}) }
 			return api.Add(ctx, req.Path, req.Add)
 		},
+		"publish": func(ctx context.Context, req apiRequest, s *apiStream) (any, error) {
+			req.Publish.Progress = func(n int64) { s.latest(apiEvent{Bytes: &n}) }
+			req.Publish.Skip = func(path, why string) { s.send(apiEvent{Skip: &apiSkip{path, why}}) }
+			return api.Publish(ctx, req.Path, req.Publish)
+		},
+		"resolve": func(ctx context.Context, req apiRequest, s *apiStream) (any, error) {
+			return api.Resolve(ctx, req.Path, s.watch(req.Fetch))
+		},
 		"fetch": func(ctx context.Context, req apiRequest, s *apiStream) (any, error) {
 			return api.Fetch(ctx, req.Target, s.watch(req.Fetch))
 		},

@@ -49,6 +49,17 @@ func (f *fakeAPI) Add(ctx context.Context, path string, opt AddOptions) (Added, 
 	return Added{CID: helloRoot, Size: 5, Pieces: 1, Name: filepath.Base(path)}, f.outcome(ctx)
 }
 
+func (f *fakeAPI) Publish(ctx context.Context, path string, opt PublishOptions) (Published, error) {
+	opt.Progress(7)
+	opt.Skip(path+"/.x", "hidden")
+	return Published{Path: opt.Out, Signed: Signed{Name: opt.Name, Sequence: 1}}, f.outcome(ctx)
+}
+
+func (f *fakeAPI) Resolve(ctx context.Context, where string, opt FetchOptions) (Resolved, error) {
+	opt.Progress(Progress{Name: where})
+	return Resolved{URL: where, Signed: &Signed{Name: "app"}, Trust: &Trust{Since: time.Unix(1, 0).UTC()}}, f.outcome(ctx)
+}
+
 func (f *fakeAPI) Fetch(ctx context.Context, target merkle.Target, opt FetchOptions) (*Result, error) {
 	f.last = opt
 	opt.Progress(Progress{CID: target.Root.String(), Size: int64(len(f.content)), Waiting: "looking"})

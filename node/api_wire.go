@@ -33,8 +33,10 @@ type apiRequest struct {
 	To     int64         `json:"to,omitempty"`
 	Add    AddOptions    `json:"add,omitzero"`
 	Fetch  FetchOptions  `json:"fetch,omitzero"`
-	Invite InviteOptions `json:"invite,omitzero"`
-	IDs    []string      `json:"ids,omitempty"`
+
+	Publish PublishOptions `json:"publish,omitzero"`
+	Invite  InviteOptions  `json:"invite,omitzero"`
+	IDs     []string       `json:"ids,omitempty"`
 }
 
 // apiEvent is one line of an answer.
@@ -68,6 +70,7 @@ type apiError struct {
 	Message string   `json:"message"`
 	Kinds   []string `json:"kinds,omitempty"`
 	Root    string   `json:"root,omitempty"`
+	Where   string   `json:"where,omitempty"`
 	Why     string   `json:"why,omitempty"`
 	Hint    string   `json:"hint,omitempty"`
 	Tried   []string `json:"tried,omitempty"`
@@ -78,6 +81,7 @@ type apiError struct {
 const (
 	kindUnavailable  = "unavailable"
 	kindVerification = "verification"
+	kindManifest     = "manifest"
 )
 
 // apiSentinels names the errors that callers branch on with errors.Is.
@@ -102,6 +106,7 @@ var apiSentinels = []struct {
 	{"malformed", merkle.ErrMalformed},
 	{"unsupported", merkle.ErrUnsupported},
 	{"too-large", merkle.ErrTooLarge},
+	{"signature", merkle.ErrSignature},
 	{"file-not-exist", fs.ErrNotExist},
 	{"file-exist", fs.ErrExist},
 	{"permission", fs.ErrPermission},
@@ -115,11 +120,15 @@ func encodeError(err error) *apiError {
 	e := &apiError{Message: err.Error()}
 	if u, ok := errors.AsType[*UnavailableError](err); ok {
 		e.Kinds = append(e.Kinds, kindUnavailable)
-		e.Root, e.Why, e.Hint, e.Tried, e.Liars = rootString(u.Root), u.Why, u.Hint, u.Tried, u.Liars
+		e.Root, e.Where, e.Why, e.Hint, e.Tried, e.Liars = rootString(u.Root), u.URL, u.Why, u.Hint, u.Tried, u.Liars
 	}
 	if v, ok := errors.AsType[*VerificationError](err); ok {
 		e.Kinds = append(e.Kinds, kindVerification)
 		e.Root, e.Why, e.Liars = rootString(v.Root), v.Why, v.Liars
+	}
+	if m, ok := errors.AsType[*ManifestError](err); ok {
+		e.Kinds = append(e.Kinds, kindManifest)
+		e.Where, e.Why, e.Hint = m.Where, m.Why, m.Hint
 	}
 	for _, s := range apiSentinels {
 		if errors.Is(err, s.err) {
@@ -140,9 +149,11 @@ func (e *apiError) decode() error {
 	for _, kind := range e.Kinds {
 		switch kind {
 		case kindUnavailable:
-			r.causes = append(r.causes, &UnavailableError{Root: root, Why: e.Why, Hint: e.Hint, Tried: e.Tried, Liars: e.Liars})
+			r.causes = append(r.causes, &UnavailableError{Root: root, URL: e.Where, Why: e.Why, Hint: e.Hint, Tried: e.Tried, Liars: e.Liars})
 		case kindVerification:
 			r.causes = append(r.causes, &VerificationError{Root: root, Why: e.Why, Liars: e.Liars})
+		case kindManifest:
+			r.causes = append(r.causes, &ManifestError{Where: e.Where, Why: e.Why, Hint: e.Hint})
 		default:
 			for _, s := range apiSentinels {
 				if s.kind == kind {

@@ -11,6 +11,10 @@ import (
 // over the API socket of a running one.
 type API interface {
 	Add(ctx context.Context, path string, opt AddOptions) (Added, error)
+	// Publish adds a path and writes a signed manifest of it.
+	Publish(ctx context.Context, path string, opt PublishOptions) (Published, error)
+	// Resolve reads what names a content by itself: a manifest, or the URL of a content with one beside it.
+	Resolve(ctx context.Context, where string, opt FetchOptions) (Resolved, error)
 	Fetch(ctx context.Context, target merkle.Target, opt FetchOptions) (*Result, error)
 	// Cat writes bytes from to to of a file, both ends inclusive, to -1 for its end, as they are verified.
 	Cat(ctx context.Context, target merkle.Target, from, to int64, w io.Writer, opt FetchOptions) error

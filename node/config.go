@@ -61,6 +61,11 @@ type FetchOptions struct {
 	Timeout     time.Duration // no useful byte for so long: give up; 2m if zero
 	Deadline    time.Duration // in total; none if zero
 
+	From       []string // publishers: of Resolve, who must have signed the manifest
+	Unverified bool     // take what nobody vouches for
+	Signed     *Signed  // of Resolve: who vouches for the target
+	URL        string   // of Resolve: read this whole, for the target has no root
+
 	pin bool // keep what is fetched; of Node.Pin
 
 	// Progress, if not nil, is called from one goroutine, at most every 100 ms

@@ -33,22 +33,23 @@ const (
 // download fetches one root. Every field below "Owned by run" belongs to the
 // event loop; all I/O happens in goroutines that report back as events.
 type download struct {
-	n      *Node
-	target merkle.Target
-	opt    FetchOptions
-	demand bool // pieces are wanted as readers ask, not all at once
-	log    *slog.Logger
-	cancel context.CancelFunc
-	yield  func()          // ends it with errYield
-	known  []peer.AddrInfo // peers that the caller named
-	inbox  chan exchange.Event
-	verify chan arrival // pieces from peers; never full: pick bounds what is in flight
-	direct chan arrival // pieces from origins
-	done   chan struct{}
-	left   chan struct{}  // closed when the node has let go of d
-	opened chan struct{}  // closed when table and writer are there
-	moved  chan struct{}  // closed, by run, when another need not wait for left any more
-	wg     sync.WaitGroup // workers; close waits for them
+	n       *Node
+	target  merkle.Target
+	opt     FetchOptions
+	demand  bool // pieces are wanted as readers ask, not all at once
+	log     *slog.Logger
+	cancel  context.CancelFunc
+	yield   func()          // ends it with errYield
+	known   []peer.AddrInfo // peers that the caller named
+	vouched *vouched        // what a manifest brought; nil without one
+	inbox   chan exchange.Event
+	verify  chan arrival // pieces from peers; never full: pick bounds what is in flight
+	direct  chan arrival // pieces from origins
+	done    chan struct{}
+	left    chan struct{}  // closed when the node has let go of d
+	opened  chan struct{}  // closed when table and writer are there
+	moved   chan struct{}  // closed, by run, when another need not wait for left any more
+	wg      sync.WaitGroup // workers; close waits for them
 
 	// Guarded by Node.mu.
 	readers int    // that share it
@@ -69,9 +70,10 @@ type download struct {
 	tree     *merkle.Tree
 	table    *merkle.Table
 	writer   store.Writer
-	have     exchange.HaveMap // verified and written
-	lacking  int              // pieces wanted and not had
-	covered  int64            // payload that is here: of pieces at all their places, and of the tree
+	subs     *merkle.SubHashes // that the publisher has signed; nil for none
+	have     exchange.HaveMap  // verified and written
+	lacking  int               // pieces wanted and not had
+	covered  int64             // payload that is here: of pieces at all their places, and of the tree
 	exchange *exchange.Root
 	picker   *pick.Picker
 	policy   *policy.Policy

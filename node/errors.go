@@ -22,6 +22,7 @@ var ErrOffline = fmt.Errorf("%w: this node is offline: it indexes, hashes and ve
 // every source tried, liars included.
 type UnavailableError struct {
 	Root  cid.Cid
+	URL   string   // of what has no root
 	Why   string   // one sentence
 	Hint  string   // what to do, "" if unknown
 	Tried []string // one per source: what it was and what happened
@@ -30,6 +31,9 @@ type UnavailableError struct {
 
 func (e *UnavailableError) Error() string {
 	s := fmt.Sprintf("%v is unavailable: %s", e.Root, e.Why)
+	if e.URL != "" {
+		s = e.URL + " is unavailable: " + e.Why
+	}
 	if len(e.Tried) > 0 {
 		s += " (tried: " + strings.Join(e.Tried, "; ") + ")"
 	}
@@ -47,3 +51,13 @@ type VerificationError struct {
 func (e *VerificationError) Error() string {
 	return fmt.Sprintf("%v failed verification: %s (%s)", e.Root, e.Why, strings.Join(e.Liars, "; "))
 }
+
+// ManifestError says that nobody who is trusted vouches for a content: it has no
+// manifest, or one that does not count (exit 4).
+type ManifestError struct {
+	Where string // file or URL
+	Why   string
+	Hint  string // what to do, "" if there is nothing
+}
+
+func (e *ManifestError) Error() string { return e.Where + ": " + e.Why }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,6 +29,9 @@ func (n *Node) Fetch(ctx context.Context, target merkle.Target, opt FetchOptions
 	}
 	if err := checkUsing(opt.Using); err != nil {
 		return nil, err
+	}
+	if opt.URL != "" && !target.Root.Defined() {
+		return n.fetchURL(ctx, target, opt)
 	}
 	for a := (attempt{target: target, opt: opt, started: time.Now()}); ; {
 		d, _, err := n.newDownload(ctx, a)
@@ -167,7 +169,8 @@ func (n *Node) newDownload(ctx context.Context, a attempt) (d *download, shared 
 	if n.exchange == nil {
 		return nil, false, ErrOffline
 	}
-	origins, err := n.sources(a.target, a.opt)
+	vouched := n.manifestOf(a)
+	origins, err := n.sources(a.target, a.opt, vouched)
 	if err != nil {
 		return nil, false, err
 	}
@@ -175,13 +178,13 @@ func (n *Node) newDownload(ctx context.Context, a attempt) (d *download, shared 
 	if err != nil {
 		return nil, false, err
 	}
-	joinBy, err := addrInfos(a.opt.Bootstrap)
+	joinBy, err := addrInfos(append(slices.Clone(a.opt.Bootstrap), vouched.bootstrap()...))
 	if err != nil {
 		return nil, false, err
 	}
 	loopCtx, end := context.WithCancelCause(n.ctx)
 	d = &download{
-		n: n, target: a.target, opt: a.opt, demand: a.demand, log: n.log.With("root", a.target.Root),
+		n: n, target: a.target, opt: a.opt, demand: a.demand, vouched: vouched, log: n.log.With("root", a.target.Root),
 		cancel: func() { end(context.Canceled) }, yield: func() { end(errYield) },
 		inbox: make(chan exchange.Event, 256), // so that one slow decision stalls no peer's reader
 		// Each piece in flight has a slot, copies and what is cancelled in time too.
@@ -255,45 +258,42 @@ func (d *download) close(ctx context.Context) {
 	d.n.exit(d)
 }
 
-// sources makes the origins of the options, the target and the node, each once.
-func (n *Node) sources(target merkle.Target, opt FetchOptions) ([]*source, error) {
-	var headers []cdnfallback.Header
-	for _, h := range opt.Headers {
-		header, err := cdnfallback.ParseHeader(h)
-		if err != nil {
-			return nil, fmt.Errorf("%w: --origin-header: %w", ErrUsage, err)
-		}
-		headers = append(headers, header)
-	}
-	roots, err := rootsWith(n.ca, opt.CA)
+// sources makes the origins of the options, the target, the node and the
+// manifest, each once.
+func (n *Node) sources(target merkle.Target, opt FetchOptions, v *vouched) ([]*source, error) {
+	ask, err := n.asking(opt)
 	if err != nil {
-		return nil, fmt.Errorf("%w: --ca: %w", ErrUsage, err)
+		return nil, err
 	}
 	var out []*source
 	seen := map[string]bool{}
-	add := func(url string, headers []cdnfallback.Header) error {
-		if seen[url] {
+	add := func(cfg cdnfallback.Config) error {
+		if seen[cfg.URL] {
 			return nil
 		}
-		seen[url] = true
-		o, err := cdnfallback.New(cdnfallback.Config{
-			URL: url, Named: true, Headers: headers, Netrc: n.netrc(), Proxy: http.ProxyFromEnvironment, RootCAs: roots,
-			UserAgent: "shoal/" + n.cfg.Version, Log: n.log,
-		})
+		seen[cfg.URL] = true
+		o, err := cdnfallback.New(cfg)
 		if err != nil {
-			return fmt.Errorf("%w: origin %q: %w", ErrUsage, url, err)
+			return fmt.Errorf("%w: origin %q: %w", ErrUsage, cfg.URL, err)
 		}
 		out = append(out, &source{o: o})
 		return nil
 	}
+	var all []cdnfallback.Config
 	for _, url := range opt.Origins {
-		if err := add(url, headers); err != nil {
+		all = append(all, ask.named(url, true))
+	}
+	for _, url := range append(slices.Clone(target.Origins), n.cfg.Origins...) {
+		all = append(all, ask.named(url, false))
+	}
+	for _, cfg := range all {
+		if err := add(cfg); err != nil {
 			return nil, err
 		}
 	}
-	for _, url := range append(slices.Clone(target.Origins), n.cfg.Origins...) {
-		if err := add(url, nil); err != nil {
-			return nil, err
+	for _, cfg := range v.sources(ask) {
+		if err := add(cfg); err != nil {
+			n.log.Info("an origin of the manifest is of no use", "err", err) // others may be
 		}
 	}
 	return out, nil

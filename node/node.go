@@ -53,6 +53,9 @@ type Node struct {
 	storeMax int64 // bytes kept for readers
 	shelf    shelf // of tables that peers ask for
 
+	manifests manifests  // that Resolve has read
+	trusting  sync.Mutex // while it is decided whom to trust
+
 	mu     sync.Mutex
 	active map[string]*download     // by the node that each is at: see enter
 	views  map[*download]RootStatus // of active downloads

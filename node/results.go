@@ -1,6 +1,10 @@
 package node
 
-import "time"
+import (
+	"time"
+
+	"github.com/shoal-p2p/shoal/merkle"
+)
 
 // Amount is what one kind of source gave.
 type Amount struct {
@@ -44,6 +48,57 @@ type Result struct {
 	Origins       []string         `json:"origins,omitempty"` // hosts that gave bytes
 	Liars         []string         `json:"liars,omitempty"`   // sources that gave wrong bytes
 	Update        *Update          `json:"update,omitempty"`  // what became of what stood there
+	*Signed                        // who vouches for it; nil if the CID was given, or nobody does
+}
+
+// Signed is what a publisher's manifest says of a content.
+type Signed struct {
+	Publisher string `json:"publisher"` // the peer ID of the key
+	Name      string `json:"name"`
+	Version   string `json:"version"`
+	Sequence  uint64 `json:"sequence"`
+}
+
+// Resolved is what a manifest, or the URL of a content, names.
+type Resolved struct {
+	Target  merkle.Target `json:"target,omitzero"`   // to be fetched; without a root when URL is set
+	Signed  *Signed       `json:"signed,omitempty"`  // nil: nobody vouches for the root
+	Origins []string      `json:"origins,omitempty"` // that the user has named by it, for FetchOptions
+	URL     string        `json:"url,omitempty"`     // to be read whole, without knowing what is right
+	Trust   *Trust        `json:"trust,omitempty"`   // of who signed
+}
+
+// Trust is why a manifest is believed.
+type Trust struct {
+	Host   string    `json:"host"`             // for which the key is trusted
+	Since  time.Time `json:"since"`            // that the key is trusted
+	First  bool      `json:"first"`            // it is the first one there
+	Before string    `json:"before,omitempty"` // what was trusted instead until now, in words
+}
+
+// PublishOptions tell how a path becomes a signed manifest.
+type PublishOptions struct {
+	KeyFile   string   // absolute; made by CreateKey
+	Out       string   // absolute; the manifest, where the version before may stand
+	Name      string   // the path's base if empty
+	Version   string   // for people
+	Origins   []string // URLs of the content
+	Bootstrap []string // multiaddrs with /p2p/ID of nodes to join through
+	Hidden    bool     // publish names that begin with a dot
+	NoHidden  bool     // leave them out; with neither such a name is ErrUsage
+
+	Progress func(bytes int64)      `json:"-"`
+	Skip     func(path, why string) `json:"-"`
+}
+
+// Published is a manifest that was written.
+type Published struct {
+	Signed
+	CID     string `json:"cid"`
+	Size    int64  `json:"size"`
+	Pieces  int    `json:"pieces"`
+	Skipped int    `json:"skipped,omitempty"` // entries left out
+	Path    string `json:"path"`              // of the manifest
 }
 
 // Update counts the entries of a target that was brought to a new version.

@@ -70,7 +70,7 @@ func (t *tally) bytes() int64 {
 
 func (d *download) makeResult(path string) *Result {
 	r := &Result{
-		CID: d.root.String(), Path: path, Size: d.table.Size, Verified: true,
+		CID: d.root.String(), Path: path, Size: d.table.Size, Verified: !d.opt.Unverified, Signed: d.opt.Signed,
 		Seconds: time.Since(d.started).Seconds(), From: d.count.from, OriginReasons: d.count.reasons,
 		Rejected: d.count.rejected, Duplicate: d.count.duplicate, Sent: d.n.exchangeSent(d.root),
 	}

@@ -57,7 +57,23 @@ func (d *download) begin(path *merkle.Step) error {
 			return err
 		}
 	}
+	if err := d.fromManifest(); err != nil {
+		return err
+	}
 	return d.fromDisk()
+}
+
+// fromManifest takes the tree that came with a manifest.
+func (d *download) fromManifest() error {
+	if d.vouched == nil {
+		return nil
+	}
+	for _, b := range d.vouched.tree {
+		if err := d.feed(b.Data); err != nil && !errors.Is(err, merkle.ErrMismatch) {
+			return fmt.Errorf("tree of %v: %w", d.root, err)
+		}
+	}
+	return nil
 }
 
 // load begins the collection of the tree at the resolved root.
@@ -250,6 +266,13 @@ func (d *download) haveTree(ctx context.Context, now time.Time) {
 		return
 	}
 	d.table = table
+	if v := d.vouched; v != nil && v.signed != nil && v.root.Equals(d.root) {
+		d.subs, err = v.signed.SubHashesOf(table)
+		if err != nil {
+			d.fail(err)
+			return
+		}
+	}
 	if d.trees.stopStream != nil { // peers were faster
 		d.trees.stopStream()
 	}

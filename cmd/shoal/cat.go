@@ -47,7 +47,11 @@ func runCat(c *cli.Context, sh *shell) (err error) {
 	defer s.done(c.Context, sh, &err)
 	w := &watch{sh: sh} // no bar: stdout may be the same terminal
 	opt.Progress = w.show
-	return interrupted(c.Context, s.Cat(c.Context, target, from, to, sh.stdout, opt))
+	found, err := sh.resolveRoot(c.Context, s, target, &opt)
+	if err != nil {
+		return interrupted(c.Context, err)
+	}
+	return interrupted(c.Context, s.Cat(c.Context, found, from, to, sh.stdout, opt))
 }
 
 // interrupted turns the end of the user's patience into words; other errors stay.

@@ -14,7 +14,7 @@ var contractFlags = map[string]string{
 	"node":       "listen bootstrap mdns portmap origin upload download lan announce store-max create join",
 	"share":      "listen bootstrap mdns portmap copy hidden modes profile",
 	"add":        "q only-hash copy hidden modes profile",
-	"get":        "listen bootstrap mdns portmap ca o origin peer timeout deadline class origin-after origin-header seed using update",
+	"get":        "listen bootstrap mdns portmap ca o origin peer timeout deadline class origin-after origin-header seed using update from unverified",
 	"cat":        "listen bootstrap mdns portmap range origin peer timeout deadline",
 	"ls":         "listen bootstrap mdns portmap origin peer timeout deadline",
 	"find":       "listen bootstrap mdns portmap",
@@ -24,6 +24,8 @@ var contractFlags = map[string]string{
 	"pin":        "listen bootstrap mdns portmap origin peer timeout deadline",
 	"unpin":      "",
 	"gc":         "",
+	"key":        "",
+	"publish":    "key origin name version hidden no-hidden o",
 	"swarm":      "expires uses role",
 	"id":         "",
 	"config":     "listen bootstrap mdns portmap origin upload download lan announce",
@@ -58,9 +60,9 @@ func TestFlagsAndVerbsOfLater(t *testing.T) {
 	app := newApp(&shell{})
 	s := shapesOf(app)
 	for _, line := range []string{
-		"key show x", "publish x", "doctor",
+		"doctor",
 		"node --http off", "node --gateway-fetch on", "node --cache",
-		"get --from x y", "get --unverified x", "find --origin u x", "find --deadline 1s x",
+		"find --from x y", "find --origin u x", "find --deadline 1s x",
 	} {
 		words := strings.Fields(line)
 		if _, _, err := reorder(words, s); !isUsage(err) {

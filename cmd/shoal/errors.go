@@ -46,6 +46,9 @@ func exitCode(err error) int {
 	if _, ok := errors.AsType[*node.VerificationError](err); ok {
 		return exitVerification
 	}
+	if _, ok := errors.AsType[*node.ManifestError](err); ok {
+		return exitVerification
+	}
 	if _, ok := errors.AsType[*node.UnavailableError](err); ok {
 		return exitUnavailable
 	}
@@ -74,6 +77,9 @@ func errorLines(err error, verb string) []string {
 		if u.Hint != "" {
 			lines = append(lines, u.Hint)
 		}
+	}
+	if m, ok := errors.AsType[*node.ManifestError](err); ok && m.Hint != "" {
+		lines = append(lines, m.Hint)
 	}
 	if isUsage(err) {
 		help := "see shoal --help"

@@ -22,7 +22,7 @@ EXAMPLE: shoal find bafy...`,
 }
 
 func runFind(c *cli.Context, sh *shell) (err error) {
-	target, err := oneTarget(c)
+	target, err := rootTarget(c)
 	if err != nil {
 		return err
 	}

@@ -25,14 +25,12 @@ func getVerb(sh *shell) *cli.Command {
 	flags = append(flags, fetchFlags()...)
 	return &cli.Command{
 		Name: "get", Usage: "fetch content to a file or directory", ArgsUsage: "TARGET",
-		Description: `TARGET is CID, CID/path, ipfs://CID or a shoal: link. Every byte is verified before it
-counts. An interrupted get resumes when it is run again. Prints the final path.
-
---update deletes what the new version lacks, but only what is of a version fetched or added at
-that path; it refuses if anything else is there. Until it switches it needs room for both.
+		Description: `TARGET is CID, CID/path, ipfs://CID, a shoal: link, a signed manifest (file or URL), or the URL
+of content that has one beside it. Every byte is verified. Run again, an interrupted get resumes.
+--update deletes only what is of a version fetched or added at that path; else it refuses.
 
 EXAMPLE: shoal get 'shoal:bafy...?peer=/ip4/192.0.2.7/tcp/7461/p2p/12D3KooW...' -o big.iso
-         shoal get bafy... -o site --update`,
+         shoal get https://cdn.example.com/app.iso --from 12D3KooW...`,
 		Flags:  append(flags, optionFlags(rates...)...),
 		Action: func(c *cli.Context) error { return runGet(c, sh, stay) },
 	}
@@ -60,8 +58,10 @@ func runGet(c *cli.Context, sh *shell, stay stay) (err error) {
 	if opt.Update = c.Bool("update"); opt.Update && c.String("o") == "" {
 		return &usageError{errors.New("--update goes with -o: say what is to be updated")}
 	}
-	if opt.Output, err = outputPath(target, c.String("o"), opt.Update); err != nil {
-		return err
+	if out := c.String("o"); out != "" || target.where == "" { // else the manifest says what it is called
+		if opt.Output, err = outputPath(target.Target, out, opt.Update); err != nil {
+			return err
+		}
 	}
 	if opt.Using, err = usingPaths(c.StringSlice("using")); err != nil {
 		return err
@@ -71,7 +71,16 @@ func runGet(c *cli.Context, sh *shell, stay stay) (err error) {
 		return err
 	}
 	defer s.done(c.Context, sh, &err)
-	result, err := sh.fetch(c.Context, s, target, opt)
+	found, err := sh.resolve(c.Context, s, target, &opt)
+	if err != nil {
+		return interrupted(c.Context, err)
+	}
+	if opt.Output == "" {
+		if opt.Output, err = outputPath(found, "", false); err != nil {
+			return err
+		}
+	}
+	result, err := sh.fetch(c.Context, s, found, opt)
 	if err != nil {
 		return err
 	}
@@ -95,7 +104,7 @@ func runGet(c *cli.Context, sh *shell, stay stay) (err error) {
 
 // look says what is being looked for, then finds or starts the node: the words
 // come first, since starting takes a moment.
-func (sh *shell) look(c *cli.Context, cfg node.Config, target merkle.Target, opt node.FetchOptions) (*session, error) {
+func (sh *shell) look(c *cli.Context, cfg node.Config, target wanted, opt node.FetchOptions) (*session, error) {
 	client, err := node.Dial(cfg.Dir)
 	sh.say("%s", lookingLine(target, cfg, opt, err == nil))
 	if err == nil {

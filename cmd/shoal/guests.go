@@ -62,6 +62,18 @@ func (g *guests) Add(ctx context.Context, path string, opt node.AddOptions) (nod
 	return g.API.Add(ctx, path, opt)
 }
 
+func (g *guests) Publish(ctx context.Context, path string, opt node.PublishOptions) (node.Published, error) {
+	g.enter()
+	defer g.leave()
+	return g.API.Publish(ctx, path, opt)
+}
+
+func (g *guests) Resolve(ctx context.Context, where string, opt node.FetchOptions) (node.Resolved, error) {
+	g.enter()
+	defer g.leave()
+	return g.API.Resolve(ctx, where, opt)
+}
+
 func (g *guests) Fetch(ctx context.Context, target merkle.Target, opt node.FetchOptions) (*node.Result, error) {
 	g.enter()
 	defer g.leave()

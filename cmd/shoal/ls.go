@@ -34,7 +34,11 @@ func runLs(c *cli.Context, sh *shell) (err error) {
 	defer s.done(c.Context, sh, &err)
 	w := &watch{sh: sh}
 	opt.Progress = w.show
-	entries, err := s.List(c.Context, target, opt)
+	found, err := sh.resolveRoot(c.Context, s, target, &opt)
+	if err != nil {
+		return interrupted(c.Context, err)
+	}
+	entries, err := s.List(c.Context, found, opt)
 	if err != nil {
 		return interrupted(c.Context, err)
 	}

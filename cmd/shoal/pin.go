@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strconv"
 
-	"github.com/shoal-p2p/shoal/merkle"
 	"github.com/shoal-p2p/shoal/node"
 	"github.com/urfave/cli/v2"
 )
@@ -47,8 +46,12 @@ func runPin(c *cli.Context, sh *shell) (err error) {
 }
 
 // pin pins what is here without a network, and starts one only if it must.
-func (sh *shell) pin(c *cli.Context, target merkle.Target, opt node.FetchOptions) (p node.Pinned, err error) {
-	for _, want := range []need{offline, online} {
+func (sh *shell) pin(c *cli.Context, target wanted, opt node.FetchOptions) (p node.Pinned, err error) {
+	needs := []need{offline, online}
+	if target.where != "" {
+		needs = needs[1:]
+	}
+	for _, want := range needs {
 		p, err = sh.pinBy(c, target, opt, want)
 		if !errors.Is(err, node.ErrOffline) {
 			break
@@ -57,13 +60,17 @@ func (sh *shell) pin(c *cli.Context, target merkle.Target, opt node.FetchOptions
 	return p, err
 }
 
-func (sh *shell) pinBy(c *cli.Context, target merkle.Target, opt node.FetchOptions, want need) (p node.Pinned, err error) {
+func (sh *shell) pinBy(c *cli.Context, target wanted, opt node.FetchOptions, want need) (p node.Pinned, err error) {
 	s, err := sh.open(c, want)
 	if err != nil {
 		return p, err
 	}
 	defer s.done(c.Context, sh, &err)
-	return s.Pin(c.Context, target, opt)
+	found, err := sh.resolveRoot(c.Context, s, target, &opt)
+	if err != nil {
+		return p, err
+	}
+	return s.Pin(c.Context, found, opt)
 }
 
 func unpinVerb(sh *shell) *cli.Command {

@@ -18,6 +18,8 @@ func summary(r *node.Result) []string {
 	}
 	if r.Verified {
 		line += ", verified"
+	} else {
+		line += ", NOT verified: nobody vouches for it"
 	}
 	lines := []string{line}
 	if parts := sources(r.From, r.Origins); parts != "" {

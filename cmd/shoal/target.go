@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -28,6 +29,8 @@ func fetchFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "origin-header", Usage: "`'K: V'`: sent to the origins named here; @FILE or 'K: @FILE' reads it, repeatable"},
 		timeoutFlag("without a useful byte"),
 		&cli.DurationFlag{Name: "deadline", Usage: "`D`: give up after so long in total", DefaultText: "none"},
+		&cli.StringSliceFlag{Name: "from", Usage: "`PUBKEY`: who must have signed the manifest; trusted from now on, repeatable"},
+		&cli.BoolFlag{Name: "unverified", Usage: "take what nobody vouches for from a URL"},
 	)
 }
 
@@ -39,19 +42,107 @@ func timeoutFlag(of string) cli.Flag {
 	return &cli.DurationFlag{Name: "timeout", Usage: "`D`: give up after so long " + of, Value: 2 * time.Minute}
 }
 
+// wanted is the TARGET of a verb.
+type wanted struct {
+	merkle.Target        // without a root while where is to be resolved
+	where         string // a file or URL that names the content; "" for a content ID or link
+}
+
+// String is what is looked for, in words.
+func (w wanted) String() string {
+	if w.where != "" {
+		return w.where
+	}
+	name := w.Root.String()
+	if w.Path != "" {
+		name += "/" + printable(w.Path)
+	}
+	return name
+}
+
 // oneTarget reads the only argument of a verb as a TARGET.
-func oneTarget(c *cli.Context) (merkle.Target, error) {
+func oneTarget(c *cli.Context) (wanted, error) {
 	if err := wantArgs(c, 1, 1); err != nil {
-		return merkle.Target{}, err
+		return wanted{}, err
 	}
-	if arg := c.Args().First(); node.CheckOrigin(arg) == nil {
-		return merkle.Target{}, &usageError{fmt.Errorf("%s does not say which bytes are right; give the content ID, and the URL as --origin", arg)}
+	arg := c.Args().First()
+	if node.CheckOrigin(arg) == nil {
+		return wanted{where: arg}, nil
 	}
-	t, err := merkle.ParseTarget(c.Args().First())
+	t, err := merkle.ParseTarget(arg)
+	if err == nil && (c.IsSet("from") || c.Bool("unverified")) {
+		err = errors.New("--from and --unverified go with a manifest or URL; a content ID says by itself which bytes are right")
+		return wanted{}, &usageError{err}
+	}
+	if err == nil {
+		return wanted{Target: t}, nil
+	}
+	if _, e := os.Stat(arg); e == nil || strings.HasSuffix(arg, ".shoal") {
+		abs, err := absolute(arg)
+		return wanted{where: abs}, err
+	}
+	return wanted{}, &usageError{err}
+}
+
+// rootTarget is oneTarget for verbs that look for a root by its ID alone.
+func rootTarget(c *cli.Context) (merkle.Target, error) {
+	w, err := oneTarget(c)
+	if err == nil && w.where != "" {
+		err = &usageError{fmt.Errorf("%s takes a content ID, not a manifest; 'shoal get --json' prints it", c.Command.Name)}
+	}
+	return w.Target, err
+}
+
+// resolve finds out what a file or URL names, says who vouches for it, and
+// completes the options.
+func (sh *shell) resolve(ctx context.Context, s node.API, w wanted, opt *node.FetchOptions) (merkle.Target, error) {
+	if w.where == "" {
+		return w.Target, nil
+	}
+	r, err := s.Resolve(ctx, w.where, *opt)
 	if err != nil {
-		return merkle.Target{}, &usageError{err}
+		return w.Target, err
 	}
-	return t, nil
+	opt.Signed, opt.URL = r.Signed, r.URL
+	opt.Origins = append(opt.Origins, r.Origins...)
+	for _, line := range trustLines(r) {
+		sh.say("%s", line)
+	}
+	if opt.Unverified = opt.Unverified && r.Signed == nil; opt.Unverified {
+		sh.say("nobody vouches for what %s names: it is NOT verified", printable(w.where))
+	}
+	return r.Target, nil
+}
+
+// resolveRoot is resolve for what needs to know which bytes are right.
+func (sh *shell) resolveRoot(ctx context.Context, s node.API, w wanted, opt *node.FetchOptions) (merkle.Target, error) {
+	target, err := sh.resolve(ctx, s, w, opt)
+	if err == nil && opt.URL != "" {
+		err = &usageError{errors.New("what has no tree can only be got whole: use get")}
+	}
+	return target, err
+}
+
+// trustLines say who has signed what is fetched, and why that counts.
+func trustLines(r node.Resolved) []string {
+	if r.Signed == nil || r.Trust == nil {
+		return nil
+	}
+	what := printable(strings.TrimSpace(r.Signed.Name + " " + r.Signed.Version))
+	line := fmt.Sprintf("%s, signed by %s", what, r.Signed.Publisher)
+	if r.Trust.First {
+		line += ", whose key is trusted from now on"
+	} else {
+		line += ", trusted since " + r.Trust.Since.Local().Format("2006-01-02 15:04")
+	}
+	if r.Trust.Host != "" {
+		line += " for this name at " + printable(r.Trust.Host)
+	}
+	lines := []string{line}
+	if r.Trust.Before != "" {
+		lines = append(lines, r.Trust.Before+" is given up for it, as --from says")
+	}
+	return lines
 }
 
 // wantArgs checks the number of arguments; most < 0 is no limit.
@@ -77,10 +168,20 @@ func fetchOptions(c *cli.Context) (node.FetchOptions, error) {
 		Timeout:     c.Duration("timeout"),
 		Deadline:    c.Duration("deadline"),
 		OriginAfter: c.Duration("origin-after"),
+		From:        c.StringSlice("from"),
+		Unverified:  c.Bool("unverified"),
+	}
+	if len(opt.From) > 0 && opt.Unverified {
+		return opt, &usageError{errors.New("--from says who must have signed, --unverified that nobody must: give one of them")}
 	}
 	var err error
 	if opt.CA, err = node.ReadCA(c.String("ca")); err != nil {
 		return opt, err
+	}
+	for _, p := range opt.From {
+		if _, err := merkle.ParsePublisher(p); err != nil {
+			return opt, &usageError{fmt.Errorf("--from: %w", err)}
+		}
 	}
 	if opt.Class, err = node.ParseClass(c.String("class")); err != nil {
 		return opt, err
@@ -96,8 +197,8 @@ func fetchOptions(c *cli.Context) (node.FetchOptions, error) {
 		}
 	}
 	opt.Headers, err = readHeaders(c.StringSlice("origin-header"))
-	if err == nil && len(opt.Headers) > 0 && len(opt.Origins) == 0 {
-		err = &usageError{errors.New("--origin-header goes with --origin: headers are sent to the origins named on the command line only")}
+	if err == nil && len(opt.Headers) > 0 && len(opt.Origins) == 0 && node.CheckOrigin(c.Args().First()) != nil {
+		err = &usageError{errors.New("--origin-header goes with --origin or a URL: headers are sent to the origins named on the command line only")}
 	}
 	return opt, err
 }
@@ -222,7 +323,7 @@ func parseRange(s string) (from, to int64, err error) {
 }
 
 // lookingLine is the first line of a fetch: what for, and where.
-func lookingLine(target merkle.Target, cfg node.Config, opt node.FetchOptions, running bool) string {
+func lookingLine(target wanted, cfg node.Config, opt node.FetchOptions, running bool) string {
 	var where []string
 	if running {
 		where = append(where, "the running node")
@@ -243,11 +344,7 @@ func lookingLine(target merkle.Target, cfg node.Config, opt node.FetchOptions, r
 	}
 	add("peer", "peers", opt.Peers, target.Peers)
 	add("origin", "origins", opt.Origins, target.Origins, cfg.Origins)
-	name := target.Root.String()
-	if target.Path != "" {
-		name += "/" + printable(target.Path)
-	}
-	return fmt.Sprintf("looking for %s (%s)", name, strings.Join(where, ", "))
+	return fmt.Sprintf("looking for %v (%s)", target, strings.Join(where, ", "))
 }
 
 // count is "1 peer" or "3 peers".

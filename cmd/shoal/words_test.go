@@ -237,7 +237,7 @@ func TestLookingLine(t *testing.T) {
 			"looking for " + root + "/a (DHT, 2 peers, 2 origins)"},
 		{node.Config{}, node.FetchOptions{}, true, "looking for " + root + "/a (the running node, 1 origin)"},
 	} {
-		if got := lookingLine(target, tt.cfg, tt.opt, tt.running); got != tt.want {
+		if got := lookingLine(wanted{Target: target}, tt.cfg, tt.opt, tt.running); got != tt.want {
 			t.Errorf("got %q, want %q", got, tt.want)
 		}
 	}

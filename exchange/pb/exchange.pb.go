@@ -464,7 +464,10 @@ type Open struct {
 	Pieces uint32 `protobuf:"varint,4,opt,name=pieces,proto3" json:"pieces,omitempty"`
 	// The sender asks for the receiver's Open and Haves, which it may have been
 	// sent before: what began as serving goes on as fetching.
-	Query         bool `protobuf:"varint,5,opt,name=query,proto3" json:"query,omitempty"`
+	Query bool `protobuf:"varint,5,opt,name=query,proto3" json:"query,omitempty"`
+	// A signed manifest of the root, without its tree: why the receiver, who does
+	// not hold the root, might want to fetch it.
+	Manifest      []byte `protobuf:"bytes,6,opt,name=manifest,proto3" json:"manifest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -532,6 +535,13 @@ func (x *Open) GetQuery() bool {
 		return x.Query
 	}
 	return false
+}
+
+func (x *Open) GetManifest() []byte {
+	if x != nil {
+		return x.Manifest
+	}
+	return nil
 }
 
 // Close ends the sender's part in a root; its handle is free again.
@@ -1435,13 +1445,14 @@ const file_exchange_pb_exchange_proto_rawDesc = "" +
 	"\x04body\"7\n" +
 	"\x05Hello\x12\x14\n" +
 	"\x05agent\x18\x01 \x01(\tR\x05agent\x12\x18\n" +
-	"\asession\x18\x02 \x01(\x06R\asession\"z\n" +
+	"\asession\x18\x02 \x01(\x06R\asession\"\x96\x01\n" +
 	"\x04Open\x12\x16\n" +
 	"\x06handle\x18\x01 \x01(\rR\x06handle\x12\x12\n" +
 	"\x04root\x18\x02 \x01(\fR\x04root\x12\x18\n" +
 	"\amissing\x18\x03 \x01(\bR\amissing\x12\x16\n" +
 	"\x06pieces\x18\x04 \x01(\rR\x06pieces\x12\x14\n" +
-	"\x05query\x18\x05 \x01(\bR\x05query\"\x1f\n" +
+	"\x05query\x18\x05 \x01(\bR\x05query\x12\x1a\n" +
+	"\bmanifest\x18\x06 \x01(\fR\bmanifest\"\x1f\n" +
 	"\x05Close\x12\x16\n" +
 	"\x06handle\x18\x01 \x01(\rR\x06handle\"w\n" +
 	"\x04Have\x12\x16\n" +
