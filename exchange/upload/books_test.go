@@ -382,3 +382,58 @@ func TestSilentReceiver(t *testing.T) {
 		t.Errorf("%d bytes taken", taken)
 	}
 }
+
+// A piece that was begun is finished before another begins, whoever gives what
+// meanwhile, and however many wait.
+func TestWholePieces(t *testing.T) {
+	t.Parallel()
+	const peers = 5
+	l := newLine(3<<20, time.Millisecond)
+	for i := range peers {
+		l.u.OnPeer(l.now, peerOf(byte(i)), ledger.Balance{})
+		l.u.OnTrip(peerOf(byte(i)), l.trip)
+		for piece := range 20 {
+			for first := 0; first < 16; first += 4 { // as a peer with a short window asks
+				l.u.Queue(l.now, peerOf(byte(i)), Part{Root: 1, Piece: peers*piece + i, First: first, Count: 4, Size: 1 << 20})
+			}
+		}
+	}
+	for i := range 100 {
+		l.u.OnReceived(l.now, peerOf(byte(i)), 1<<20)
+		l.run(l.now.Add(100 * time.Millisecond))
+		if i%7 == 0 {
+			l.u.Cancel(l.now, peerOf(byte(i+1)), 1, peers*(i/7)+(i+1)%peers)
+		}
+	}
+	begun, last := 0, -1
+	for i, p := range l.sent {
+		if p.Piece != last && last >= 0 && l.sent[i-1].First+l.sent[i-1].Count < 16 {
+			begun++
+		}
+		last = p.Piece
+	}
+	if begun > 15 { // what was cancelled
+		t.Errorf("%d pieces of %d frames were left for others", begun, len(l.sent))
+	}
+}
+
+// A peer that asks for the same blocks again and again gets no more than turns.
+func TestTurnEnds(t *testing.T) {
+	t.Parallel()
+	l := newLine(3<<20, time.Millisecond)
+	for i := range 2 {
+		l.u.OnPeer(l.now, peerOf(byte(i)), ledger.Balance{})
+		l.u.OnTrip(peerOf(byte(i)), l.trip)
+		for range 100 {
+			l.u.Queue(l.now, peerOf(byte(i)), Part{Root: 1, Piece: i, Count: 15, Size: 1 << 20})
+		}
+	}
+	l.run(l.now.Add(10 * time.Second))
+	got := map[int]int{}
+	for _, p := range l.sent {
+		got[p.Piece] += p.bytes(block)
+	}
+	if d := got[0] - got[1]; d > 2<<20 || d < -2<<20 {
+		t.Errorf("one got %d bytes, the other %d", got[0], got[1])
+	}
+}

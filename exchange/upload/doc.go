@@ -8,10 +8,11 @@
 //
 // # Whose turn
 //
-// Package ledger says it. A turn is a piece long, so that one piece goes out at
-// the full rate instead of many at a part of it: the first copy of a piece that
-// is sent to k peers at once arrives k times later (Mundinger's model,
-// algorithms.md 3.4).
+// Package ledger says it, whenever a piece begins. A turn is for one piece, to
+// its end, so that one piece goes out at the full rate instead of many at a part
+// of it: the first copy of a piece that is sent to k peers at once arrives k
+// times later (Mundinger's model, algorithms.md 3.4). While the peer's own line
+// cannot take more, others go on or begin.
 //
 // # Which request
 //

@@ -13,12 +13,16 @@ func (u *Uploads) Next(now time.Time) (PeerKey, Part, bool) {
 	if u.line.full() {
 		return "", Part{}, false
 	}
-	key, ok := u.ledger.Next(now)
-	if !ok {
-		return "", Part{}, false
+	p := u.goOn()
+	if p == nil {
+		key, ok := u.ledger.Next(now)
+		if !ok {
+			return "", Part{}, false
+		}
+		p = u.peers[key]
+		p.turn = 0
 	}
-	p := u.peers[key]
-	part := u.take(p)
+	key, part := p.key, u.take(p)
 	u.ledger.OnSent(now, key, int64(part.bytes(u.cfg.Block)))
 	p.busy++
 	f := &flight{peer: p, bytes: part.bytes(u.cfg.Block), at: now}
@@ -31,16 +35,39 @@ func (u *Uploads) Next(now time.Time) (PeerKey, Part, bool) {
 	return key, part, true
 }
 
+// goOn returns the peer whose turn began first of those that can go on with the
+// piece that it is for, nil if there is none. Whoever's turn it would be waits
+// for the end of the piece: half a piece is of no use to anybody, and keeps the
+// receiver from asking others for it.
+func (u *Uploads) goOn() *peer {
+	u.turns = slices.DeleteFunc(u.turns, func(p *peer) bool {
+		return u.peers[p.key] != p || p.turn <= 0 || !slices.ContainsFunc(p.parts, p.begun)
+	})
+	for _, p := range u.turns {
+		if p.exposed > 0 {
+			return p
+		}
+	}
+	return nil
+}
+
+// begun reports whether a part is of the piece that went out last.
+func (p *peer) begun(q Part) bool { return q.Piece == p.piece && q.Root == p.root }
+
 // take takes a frame off a peer's queue.
 func (u *Uploads) take(p *peer) Part {
 	i := u.choose(p)
 	part := p.parts[i]
-	if part.First == 0 || part.Root != p.root || part.Piece != p.piece {
-		if part.First == 0 {
-			u.copied(part.Root, part.Piece)
-		}
-		p.root, p.piece = part.Root, part.Piece
+	if part.First == 0 {
+		u.copied(part.Root, part.Piece)
 	}
+	if p.turn <= 0 {
+		p.turn = part.Size - part.First*u.cfg.Block
+		if !slices.Contains(u.turns, p) {
+			u.turns = append(u.turns, p)
+		}
+	}
+	p.root, p.piece = part.Root, part.Piece
 	if n := u.frame(p); part.Count > n {
 		p.parts[i].First += n
 		p.parts[i].Count -= n
@@ -49,20 +76,20 @@ func (u *Uploads) take(p *peer) Part {
 		p.parts = append(p.parts[:i], p.parts[i+1:]...)
 	}
 	p.blocks -= part.Count
+	p.turn -= part.bytes(u.cfg.Block)
 	return part
 }
 
 // choose returns which part of a peer's queue goes out: what is urgent, then the
 // piece begun last, then the one of which fewest copies are known.
 func (u *Uploads) choose(p *peer) int {
-	best, fewest := 0, 256
-	begun := -1
+	best, fewest, begun := 0, 256, -1
 	for i := range p.parts[:min(len(p.parts), look)] {
 		q := &p.parts[i]
 		if q.Urgent {
 			return i
 		}
-		if begun < 0 && q.Piece == p.piece && q.Root == p.root {
+		if begun < 0 && p.begun(*q) {
 			begun = i
 		}
 		if known := u.Known(q.Root, q.Piece); known < fewest {

@@ -62,6 +62,7 @@ type Uploads struct {
 	line   window
 	onLine []*flight // frames that count for the line, oldest first
 	wake   time.Time
+	turns  []*peer // whose turn has begun and is not over, in the order of begin
 }
 
 // peer is whom we send to.
@@ -73,6 +74,7 @@ type peer struct {
 	busy    int    // frames between Next and OnSent
 	root    RootKey
 	piece   int // begun last; -1: none
+	turn    int // bytes left of its turn, which is for the rest of one piece
 	window  window
 	flights []*flight // not acknowledged, oldest first
 }
