@@ -280,7 +280,7 @@ func TestClaimAndPeers(t *testing.T) {
 	}
 	r2.Join(n[2].dial(n[1]))
 	await[Opened](t, e2)
-	r1.Claim([]Run{{1, 2}}, 1<<30)
+	r1.Claim([]Run{{1, 2}}, 1<<30, false)
 	if got := await[Claims](t, e2); !slices.Equal(got.Runs, []Run{{1, 2}}) || got.TTL != 60_000 {
 		t.Errorf("%+v", got)
 	}

@@ -308,14 +308,17 @@ func (r *Root) Present(s *Session, manifest []byte) {
 	}
 }
 
-// Claim tells the peers that we fetch pieces from the origin.
-func (r *Root) Claim(runs []Run, ttlMillis int) {
+// Claim tells the peers that we fetch pieces from the origin, or those on the LAN
+// alone that we get them from far.
+func (r *Root) Claim(runs []Run, ttlMillis int, near bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for nums := range runLists(slices.Values(runs)) {
-		r.post(func(handle uint32) *pb.Message {
-			return &pb.Message{Body: &pb.Message_Claim{Claim: &pb.Claim{Handle: handle, Runs: nums, TtlMs: uint32(ttlMillis)}}}
-		})
+		for s := range r.joined {
+			if h := s.handleOf(r); h != 0 && (!near || s.Path() == LAN) {
+				s.post(&pb.Message{Body: &pb.Message_Claim{Claim: &pb.Claim{Handle: h, Runs: nums, TtlMs: uint32(ttlMillis)}}})
+			}
+		}
 	}
 }
 

@@ -164,7 +164,7 @@ func TestNeverReadsControl(t *testing.T) {
 		s := await[Opened](t, events).From
 		start := time.Now()
 		for range 100_000 {
-			r.Claim([]Run{{0, 1}, {2, 1}}, 1000)
+			r.Claim([]Run{{0, 1}, {2, 1}}, 1000, false)
 		}
 		if took := time.Since(start); took > 0 {
 			t.Errorf("the owner waited %v", took)

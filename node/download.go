@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -243,11 +244,23 @@ func (d *download) advancePieces(ctx context.Context, now time.Time) time.Time {
 		d.policy.OnAsked(now, piece, false)
 	}
 	d.request(now, plan.Requests)
+	d.claim(plan.Claims)
 	for _, s := range d.policy.Advance(now) {
 		d.spend(ctx, now, s)
 	}
 	d.syncSoon(ctx, now)
 	return earlier(d.picker.Deadline(), d.policy.Deadline())
+}
+
+// claim tells peers on the LAN what they will have from here.
+func (d *download) claim(pieces []int) {
+	var m exchange.HaveMap
+	for _, i := range pieces {
+		m.Add(i)
+	}
+	if len(pieces) > 0 {
+		d.exchange.Claim(slices.Collect(m.Runs()), int(pick.ClaimTTL.Milliseconds()), true)
+	}
 }
 
 // request sends what the picker chose, a batch a peer.

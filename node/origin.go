@@ -271,7 +271,7 @@ func (d *download) spend(ctx context.Context, now time.Time, sp policy.Spend) {
 		d.picker.Hold(now, sp.First+i, true)
 	}
 	if sp.Reason == policy.Inject && len(d.peers) > 0 {
-		d.exchange.Claim([]exchange.Run{{First: sp.First, Count: sp.Count}}, 4000)
+		d.exchange.Claim([]exchange.Run{{First: sp.First, Count: sp.Count}}, 4000, false)
 	}
 	lies := d.count.lies[from]
 	d.task(ctx, func() exchange.Event {

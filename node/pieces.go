@@ -127,7 +127,7 @@ func (d *download) onCreated(ctx context.Context, now time.Time, ev created) {
 		sizes[i] = p.Size
 		d.covered -= d.weight(i)
 	}
-	d.picker = pick.New(pick.Config{MaxStarted: maxStarted, MaxBytes: maxBytes}, sizes, d.rng)
+	d.picker = pick.New(pick.Config{Self: pick.PeerKey(d.n.self), MaxStarted: maxStarted, MaxBytes: maxBytes}, sizes, d.rng)
 	d.policy = policy.New(policy.Config{Class: d.opt.Class, OriginAfter: d.opt.OriginAfter}, sizes, string(d.n.self), d.rng)
 	d.phase = fetching
 	if !d.demand {

@@ -241,6 +241,9 @@ func (d *download) onClaims(now time.Time, ev exchange.Claims) {
 	for _, run := range ev.Runs {
 		for i := run.First; i < min(run.First+run.Count, len(d.table.Pieces)); i++ {
 			d.policy.OnClaim(now, string(r.s.Peer), i, until)
+			if d.picker != nil {
+				d.picker.OnClaim(now, key(r), i, until)
+			}
 		}
 	}
 }

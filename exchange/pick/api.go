@@ -38,10 +38,12 @@ type Plan struct {
 	Cancels  []Cancel
 	Freed    []int     // pieces that are missing and no longer asked of anyone: Asked turned false
 	Requests []Request // best use of each peer first
+	Claims   []int     // pieces that come from far: peers on the LAN are told to wait for them for ClaimTTL
 }
 
 // Config tunes a Picker. The zero value works.
 type Config struct {
+	Self       PeerKey       // our own, as other peers know us
 	Block      int           // bytes of a block; 64 KiB if zero
 	MaxStarted int           // attempts in flight at once, each a buffer of one piece, at least 8; 64 if zero
 	MaxBytes   int64         // bytes of the pieces in flight at once, passed by the last at most; 64 MiB if zero

@@ -114,9 +114,10 @@ func (p *Picker) snub(q *peer, snubbed bool) {
 // tick does what time brings: refusals end, silent peers are snubbed, and then,
 // when it is known who delivers, their attempts are replaced.
 func (p *Picker) tick() {
+	p.overdue()
 	for _, q := range p.order {
 		for _, i := range q.refused.expired(p.now) {
-			if q.have.has(i) {
+			if q.have.has(i) && !p.barred(q, i) {
 				q.ask.add(i)
 				q.look()
 			}

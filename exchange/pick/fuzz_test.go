@@ -123,7 +123,11 @@ func (w *world) step(op, a, b byte) {
 	case 13:
 		w.reject(peer, b)
 	case 14:
-		w.p.Hold(w.now, piece, a%2 == 0)
+		if a >= 128 {
+			w.p.OnClaim(w.now, peer, piece, w.now.Add(time.Duration(a)*100*time.Millisecond))
+		} else {
+			w.p.Hold(w.now, piece, a%2 == 0)
+		}
 	case 15:
 		w.now = w.now.Add(time.Duration(b) * 20 * time.Millisecond)
 	}
@@ -254,6 +258,23 @@ func (w *world) checkIndex() {
 		queued := m && !p.held[i] && p.Asked(i) && !begun && len(p.tries[i]) < maxQueued
 		if open != p.open.has(i) || queued != p.queued.has(i) || (open || queued) != (p.pieces[i].in != nowhere) {
 			w.t.Fatalf("piece %d: open is %v, queued %v; want %v, %v", i, p.open.has(i), p.queued.has(i), open, queued)
+		}
+	}
+	claims := map[*peer]int{}
+	for i, c := range p.claims {
+		claims[c.by]++
+		if w.done[i] || c.by.path != LAN || !c.until.After(w.now) {
+			w.t.Fatalf("piece %d: a claim of %s over path %d until %v", i, c.by.key, c.by.path, c.until)
+		}
+	}
+	for _, q := range p.order {
+		if q.claims != claims[q] {
+			w.t.Fatalf("%s claims %d pieces, want %d", q.key, q.claims, claims[q])
+		}
+		for i := range p.pieces {
+			if q.ask.has(i) && (!q.have.has(i) || p.barred(q, i)) {
+				w.t.Fatalf("piece %d may be asked of %s", i, q.key)
+			}
 		}
 	}
 	var buffers, waiting int64

@@ -41,6 +41,8 @@ type peer struct {
 	since   time.Time     // from when silence counts on; zero while nothing is in flight
 	alive   time.Time     // last sign of life
 
+	claims  int       // pieces that it claims
+	sulk    time.Time // its claims do not count until then
 	refused refusals
 	none    uint64 // Picker.opened when it last had nothing to ask, plus one; 0: look
 	noneFar uint64 // the same, of what no better path holds
@@ -55,6 +57,9 @@ func (p *Picker) OnPeer(now time.Time, key PeerKey, path Path, rtt time.Duration
 	path = min(path, Relay)
 	p.ranked = time.Time{}
 	if q := p.peers[key]; q != nil {
+		if q.path != path {
+			p.moved(q, path)
+		}
 		q.path, q.rtt = path, rtt
 		return
 	}
@@ -79,6 +84,7 @@ func (p *Picker) OnGone(now time.Time, key PeerKey) {
 	for len(q.tries) > 0 {
 		p.drop(q.tries[0])
 	}
+	p.unclaim(q)
 	if q.seed {
 		p.seeds--
 	} else {
@@ -130,6 +136,8 @@ func (p *Picker) OnHave(now time.Time, key PeerKey, first, count int) {
 	}
 	q.ask.addRange(first, end)
 	q.refused.mask(q.ask, first, end)
+	p.mask(q, first, end)
+	p.kept(q, first, end)
 }
 
 // promote counts a peer that has come to have everything as a seed.

@@ -35,6 +35,7 @@ type Picker struct {
 	rarity  [2 * tier]*set     // open, then queued, split by holders that are not seeds; nil until used
 	again   []int              // begun, and perhaps without a peer that delivers: to be asked first
 	held    map[int]bool       // another source fetches it
+	claims  map[int]claim      // somebody on the LAN fetches it from far
 	unasked int                // missing, not held, and no block has come; 0 begins the endgame
 	done    int                // pieces here
 	opened  uint64             // counts pieces that became open: what a peer that found nothing waits for
@@ -72,6 +73,7 @@ func New(cfg Config, sizes []int, rng *rand.Rand) *Picker {
 		open:    newSet(len(sizes)),
 		queued:  newSet(len(sizes)),
 		held:    map[int]bool{},
+		claims:  map[int]claim{},
 		tries:   map[int][]*attempt{},
 		peers:   map[PeerKey]*peer{},
 	}
@@ -128,6 +130,7 @@ func (p *Picker) Done(now time.Time, piece int) {
 	p.done++
 	p.due.set(piece, time.Time{})
 	p.cancelAll(piece)
+	p.release(piece)
 	p.refresh(piece)
 }
 

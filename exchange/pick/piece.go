@@ -30,6 +30,8 @@ type attempt struct {
 	got    int       // blocks that came
 	at     time.Time // when it was asked
 	late   bool      // a second copy was asked, since this one takes long
+	told   int       // blocks that had come when it was claimed last
+	toldAt time.Time // and when that was
 }
 
 // whole reports whether all blocks came and only the hash result is awaited.

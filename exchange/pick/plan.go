@@ -23,6 +23,7 @@ func (p *Picker) Advance(now time.Time) Plan {
 	}
 	plan.Cancels, p.cancels = p.cancels, nil
 	plan.Freed, p.freed = p.stillFree(), nil
+	p.claimed(&plan)
 	return plan
 }
 

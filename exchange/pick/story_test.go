@@ -19,7 +19,7 @@ import (
 //	pieces 64 [size=1MiB] [started=64]    begins a download
 //	peer a [path=lan|wan|relay] [rate=10MiB] [rtt=1ms] [have=all|none|0-31]
 //	want all | want 3-5 [in=2s]           also: forget, done, lost, hold, unhold
-//	have a 3-4, unhave a 3-4, gone a
+//	have a 3-4, unhave a 3-4, gone a, claim a 3-4 in=5s
 //	silent a, refuse a, talk a [rate=..]  how a peer behaves from now on
 //	run 2s [log] [begun] [until=done]     time goes by
 //
@@ -73,6 +73,8 @@ func (s *story) run(t *testing.T, d *datadriven.TestData) string {
 		s.peer(t, d, PeerKey(d.CmdArgs[0].Key))
 	case "want", "forget", "done", "lost", "hold", "unhold":
 		s.command(t, d)
+	case "claim":
+		s.claim(t, d)
 	case "run":
 		s.pass(t, d)
 	default:
@@ -161,6 +163,20 @@ func (s *story) command(t *testing.T, d *datadriven.TestData) {
 	}
 }
 
+// claim is told by a peer that it gets pieces from far.
+func (s *story) claim(t *testing.T, d *datadriven.TestData) {
+	first, count := s.span(t, d.CmdArgs[1].Key)
+	in := ""
+	d.ScanArgs(t, "in", &in)
+	after, err := time.ParseDuration(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := first; i < first+count; i++ {
+		s.p.OnClaim(s.now, PeerKey(d.CmdArgs[0].Key), i, s.now.Add(after))
+	}
+}
+
 // pass lets time go by: it jumps to whatever comes next.
 func (s *story) pass(t *testing.T, d *datadriven.TestData) {
 	dur, err := time.ParseDuration(d.CmdArgs[0].Key)
@@ -206,6 +222,9 @@ func (s *story) plan() {
 		if r := s.peers[c.Peer]; r != nil {
 			r.queue = slices.DeleteFunc(r.queue, func(q pending) bool { return q.Piece == c.Piece })
 		}
+	}
+	for _, i := range plan.Claims {
+		s.logf("claim %d", i)
 	}
 	for _, q := range plan.Requests {
 		s.logf("ask %s %d: blocks %d-%d", q.Peer, q.Piece, q.First, q.First+q.Count-1)
