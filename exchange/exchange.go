@@ -51,13 +51,15 @@ type Config struct {
 	Download Limit          // zero: unlimited
 	Workers  int            // upload slots per lane; 4 if zero
 	Cache    int            // verified pieces kept for serving; 16 if zero
+	Group    bool           // all peers are members of a private swarm: served for speed, not by what they gave
 	Log      *slog.Logger   // discards if nil
 	// OnSession, if not nil, is told of each new session. It must not block for long.
 	OnSession func(*Session)
 	// OnSought, if not nil, is told what peers ask for that is not here, and the
 	// manifest that they show for it, nil for none. It must not block for long.
 	OnSought func(p peer.ID, root cid.Cid, manifest []byte)
-	// Balances restores the ledger; Save is given every balance at Close.
+	// Balances restores the ledger; Save is given every balance every 5 minutes and
+	// at Close.
 	Balances map[peer.ID]Balance
 	Save     func(map[peer.ID]Balance)
 }
@@ -73,7 +75,6 @@ type Exchange struct {
 	control, data protocol.ID
 	server        *server
 	down          *limiter
-	lan           []netip.Prefix
 	records       *records
 	ctx           context.Context // ends at Close
 	cancel        context.CancelFunc
@@ -86,7 +87,8 @@ type Exchange struct {
 	dials    map[peer.ID]chan struct{} // attempts under way, closed at their end
 	roots    map[string]*Root          // by cid.KeyString
 	near     map[peer.ID]bool          // found by mDNS
-	changes  uint64                    // of what the library holds
+	home     home
+	changes  uint64 // of what the library holds
 }
 
 // New starts an exchange on h: it answers peers from now on, until Close.
@@ -101,7 +103,6 @@ func New(h host.Host, cfg Config) *Exchange {
 	x := &Exchange{
 		host: h, cfg: cfg, log: cfg.Log, ctx: ctx, cancel: cancel,
 		down:     newLimiter(cfg.Download),
-		lan:      append(onLink(), cfg.LAN...),
 		records:  newRecords(),
 		dirty:    make(chan struct{}, 1),
 		sessions: map[peer.ID]*Session{},
@@ -109,6 +110,8 @@ func New(h host.Host, cfg Config) *Exchange {
 		roots:    map[string]*Root{},
 		near:     map[peer.ID]bool{},
 	}
+	x.home.given = cfg.LAN
+	x.lookAround()
 	x.control, x.data = protocols(cfg.Prefix)
 	x.server = newServer(x)
 	x.wg.Go(x.announceHaves)
@@ -162,12 +165,6 @@ func (x *Exchange) Near(p peer.ID) {
 	if s != nil {
 		s.classify()
 	}
-}
-
-func (x *Exchange) isNear(p peer.ID) bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.near[p]
 }
 
 // Open joins a root as its owner: peers' messages arrive on events until

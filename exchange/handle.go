@@ -2,9 +2,11 @@ package exchange
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ipfs/go-cid"
+	"github.com/shoal-p2p/shoal/exchange/ledger"
 	"github.com/shoal-p2p/shoal/exchange/pb"
 	"github.com/shoal-p2p/shoal/merkle"
 )
@@ -278,7 +280,7 @@ func (s *Session) onHave(h *pb.Have) error {
 	if r == nil || err != nil {
 		return err
 	}
-	s.x.server.copied(r, runs)
+	s.x.server.copied(s, r, runs)
 	r.deliver(Haves{Of: r, From: s, All: h.All, Runs: runs})
 	return nil
 }
@@ -340,7 +342,7 @@ func (s *Session) onRequest(q *pb.Request) error {
 	}
 	parts := 0
 	for part := range r.split(int(q.Piece), int(q.First), int(q.Count)) {
-		part.Urgent = q.Urgent
+		part.Urgent, part.Free = q.Urgent, s.isFree(r, part.Piece)
 		reason, ok := pb.Reject_NOT_HELD, r.holds(part.Piece)
 		if ok && !s.x.server.queue(s, part) {
 			ok, reason = false, pb.Reject_BUSY
@@ -354,6 +356,22 @@ func (s *Session) onRequest(q *pb.Request) error {
 		s.reject(r, int(q.Piece), pb.Reject_NOT_HELD)
 	}
 	return nil
+}
+
+// isFree reports whether a piece is of the free set of the peer's address.
+func (s *Session) isFree(r *Root, piece int) bool {
+	total := r.pieces()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.members[r]
+	if m == nil {
+		return false
+	}
+	if m.free == nil {
+		m.free = ledger.FreeSet(s.prefix, string(r.CID.Bytes()), total)
+	}
+	_, ok := slices.BinarySearch(m.free, piece)
+	return ok
 }
 
 func (s *Session) reject(r *Root, piece int, reason pb.Reject_Reason) {

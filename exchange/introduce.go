@@ -125,8 +125,8 @@ func (r *Root) introduce(s *Session, which func(*guest) bool) {
 	}
 }
 
-// identified goes through the roots of a peer whose record became known.
-func (x *Exchange) identified(p peer.ID) {
+// named goes through the roots of a peer whose record became known.
+func (x *Exchange) named(p peer.ID) {
 	s := x.session(p)
 	if s == nil {
 		return
@@ -144,7 +144,7 @@ func (x *Exchange) identified(p peer.ID) {
 func (x *Exchange) upkeep() {
 	tick := time.NewTicker(tellSoon)
 	defer tick.Stop()
-	for {
+	for n := 1; ; n++ {
 		select {
 		case <-x.ctx.Done():
 			return
@@ -155,8 +155,18 @@ func (x *Exchange) upkeep() {
 			for _, r := range roots {
 				r.tellNews(now)
 			}
-			for _, s := range x.Sessions() {
+			if n%6 == 0 {
+				x.lookAround()
+			}
+			if n%60 == 0 && x.cfg.Save != nil { // who is killed loses five minutes
+				x.cfg.Save(x.server.balances())
+			}
+			sessions := x.Sessions()
+			for _, s := range sessions {
 				s.protect(now)
+			}
+			if x.cfg.Group {
+				x.server.rate(sessions)
 			}
 		}
 	}

@@ -54,6 +54,26 @@ func (l *lane) meet(now time.Time, to *Session, b ledger.Balance) {
 	l.wake.Signal() // who was there before may have filled the line
 }
 
+// describe sets by which rules a session is served.
+func (l *lane) describe(to *Session, prefix, place string, class ledger.Class) {
+	l.with(to, func(key ledger.PeerKey) {
+		l.uploads.Ledger().Prefix(key, prefix)
+		l.uploads.OnPlace(key, place)
+		l.uploads.Ledger().Class(key, class)
+	})
+}
+
+// value sets what a byte sent to a member is worth.
+func (l *lane) value(to *Session, v float64) {
+	l.with(to, func(key ledger.PeerKey) { l.uploads.Ledger().Value(key, v) })
+}
+
+// served is why a session was served last.
+func (l *lane) served(to *Session) (why ledger.Reason) {
+	l.with(to, func(key ledger.PeerKey) { why = l.uploads.Ledger().Served(key) })
+	return why
+}
+
 // with runs f if the session is still the peer's, and wakes the dispatcher.
 func (l *lane) with(to *Session, f func(key ledger.PeerKey)) {
 	l.mu.Lock()
@@ -139,11 +159,11 @@ func (l *lane) leave(now time.Time, to *Session, r *Root) {
 }
 
 // copied notes that a peer has pieces of a root.
-func (l *lane) copied(r *Root, runs []Run) {
+func (l *lane) copied(now time.Time, from *Session, r *Root, runs []Run) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, run := range runs {
-		l.uploads.OnHave(r, run.First, run.Count)
+		l.uploads.OnHave(now, ledgerKeyOf(from), r, run.First, run.Count)
 	}
 }
 

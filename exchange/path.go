@@ -1,7 +1,6 @@
 package exchange
 
 import (
-	"net"
 	"net/netip"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -22,10 +21,9 @@ const (
 func (p Path) String() string { return [...]string{"lan", "wan", "relay"}[p] }
 
 // pathOf classifies a connection: relay if limited or by circuit; lan if the
-// remote address is loopback, link-local, in the subnet of a local interface or
-// in lan, or private and the peer is near (found by mDNS, or seen by others
-// under our own public address); else wan.
-func pathOf(c network.Conn, lan []netip.Prefix, near bool) Path {
+// remote address is loopback, link-local or in nets, or private and the peer is
+// near (found by mDNS, or with a public address that is ours too); else wan.
+func pathOf(c network.Conn, nets []netip.Prefix, near bool) Path {
 	addr := c.RemoteMultiaddr()
 	if _, err := addr.ValueForProtocol(ma.P_CIRCUIT); err == nil || c.Stat().Limited {
 		return Relay
@@ -42,50 +40,35 @@ func pathOf(c network.Conn, lan []netip.Prefix, near bool) Path {
 	if a.IsLoopback() || a.IsLinkLocalUnicast() || (near && a.IsPrivate()) {
 		return LAN
 	}
-	if inAny(a, lan) {
+	if inAny(a, nets) {
 		return LAN
 	}
 	return WAN
 }
 
-// onLink lists the subnets of the local interfaces, loopback left out.
-func onLink() []netip.Prefix {
-	addrs, err := net.InterfaceAddrs()
+// prefixOf is what newcomers from one place have in common: the /24 or /56 of a
+// public address, the whole of any other, since one lab is one /24. A relayed
+// peer has its relay's.
+func prefixOf(m ma.Multiaddr) string {
+	ip, err := manet.ToIP(m)
+	a, ok := netip.AddrFromSlice(ip)
+	if err != nil || !ok {
+		return ""
+	}
+	a = a.Unmap()
+	bits := a.BitLen()
+	switch {
+	case !manet.IsPublicAddr(m):
+	case a.Is4():
+		bits = 24
+	default:
+		bits = 56
+	}
+	p, err := a.WithZone("").Prefix(bits)
 	if err != nil {
-		return nil
+		return ""
 	}
-	var out []netip.Prefix
-	for _, a := range addrs {
-		n, ok := a.(*net.IPNet)
-		if !ok || n.IP.IsLoopback() {
-			continue
-		}
-		ip, ok := netip.AddrFromSlice(n.IP)
-		if !ok {
-			continue
-		}
-		ones, size := n.Mask.Size()
-		if ip.Is4In6() && size == 128 {
-			ones -= 96
-		}
-		// A point-to-point address of full length names no one else.
-		if p, err := ip.Unmap().Prefix(ones); err == nil && ones < ip.Unmap().BitLen() {
-			out = append(out, p)
-		}
-	}
-	return out
-}
-
-// Local reports whether one of the addresses is in a network that counts as LAN.
-func (x *Exchange) Local(addrs []ma.Multiaddr) bool {
-	for _, m := range addrs {
-		if ip, err := manet.ToIP(m); err == nil {
-			if a, ok := netip.AddrFromSlice(ip); ok && inAny(a.Unmap(), x.lan) {
-				return true
-			}
-		}
-	}
-	return false
+	return p.String()
 }
 
 func inAny(a netip.Addr, nets []netip.Prefix) bool {
@@ -95,4 +78,13 @@ func inAny(a netip.Addr, nets []netip.Prefix) bool {
 		}
 	}
 	return false
+}
+
+// placeOf is the address of a host, "" if there is none.
+func placeOf(m ma.Multiaddr) string {
+	ip, err := manet.ToIP(m)
+	if err != nil {
+		return ""
+	}
+	return ip.String()
 }

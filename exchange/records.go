@@ -38,14 +38,7 @@ func (x *Exchange) keepRecords() {
 			if !ok {
 				return
 			}
-			done := ev.(event.EvtPeerIdentificationCompleted)
-			if done.SignedPeerRecord == nil {
-				continue
-			}
-			if b, err := done.SignedPeerRecord.Marshal(); err == nil && len(b) <= maxRecord {
-				x.records.byPeer.Add(done.Peer, b)
-				x.identified(done.Peer)
-			}
+			x.identified(ev.(event.EvtPeerIdentificationCompleted))
 		case <-x.ctx.Done():
 			return
 		}

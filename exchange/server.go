@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"cmp"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -77,8 +78,20 @@ func (s *server) meet(to *Session) {
 	b := s.balance(to.Peer)
 	for _, l := range s.lanes {
 		l.meet(time.Now(), to, ledger.Balance(b))
+		l.describe(to, to.prefix, to.place, s.class())
 	}
 }
+
+// class is by which rule peers are served.
+func (s *server) class() ledger.Class {
+	if s.x.cfg.Group {
+		return ledger.Group
+	}
+	return ledger.Public
+}
+
+// served is why a session was served last.
+func (s *server) served(to *Session) ledger.Reason { return s.lane(to.Path()).served(to) }
 
 // gone forgets a session.
 func (s *server) gone(to *Session) {
@@ -120,9 +133,9 @@ func (s *server) measured(to *Session, trip time.Duration) {
 }
 
 // copied notes that a peer of a root has pieces: they are less urgent to give away.
-func (s *server) copied(r *Root, runs []Run) {
+func (s *server) copied(from *Session, r *Root, runs []Run) {
 	for _, l := range s.lanes {
-		l.copied(r, runs)
+		l.copied(time.Now(), from, r, runs)
 	}
 }
 
@@ -223,7 +236,7 @@ func (s *server) balance(p peer.ID) Balance {
 func (s *server) balances() map[peer.ID]Balance {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.totals
+	return maps.Clone(s.totals)
 }
 
 func (s *server) sentOf(c cid.Cid) int64 {
@@ -247,5 +260,28 @@ func trim[K cmp.Ordered, V any](m map[K]V, worth func(V) int64) {
 			}
 		}
 		delete(m, least)
+	}
+}
+
+// rate tells the lanes what members are worth: those who pass on more get more.
+// Who gave nothing lately may have had nothing to give, and counts as the mean.
+func (s *server) rate(sessions []*Session) {
+	gave := make([]float64, len(sessions))
+	var sum, givers float64
+	for i, to := range sessions {
+		received, _ := to.Amounts()
+		if gave[i] = float64(received - to.rated); gave[i] > 0 {
+			sum, givers = sum+gave[i], givers+1
+		}
+		to.rated = received
+	}
+	for i, to := range sessions {
+		worth := 1.0
+		if gave[i] > 0 {
+			worth = min(max(gave[i]*givers/sum, 0.5), 2)
+		}
+		for _, l := range s.lanes {
+			l.value(to, worth)
+		}
 	}
 }

@@ -35,6 +35,8 @@ type Session struct {
 	Agent string // as the peer calls itself
 
 	x        *Exchange
+	prefix   string // of its address: those who share it share a newcomer's free set
+	place    string // its address
 	stream   network.Stream
 	outbound bool
 	nonce    uint64 // ours: data streams to us begin with it
@@ -57,6 +59,7 @@ type Session struct {
 	applying, writing chan struct{}
 
 	moved int64     // bytes when upkeep looked; of upkeep alone
+	rated int64     // bytes received when upkeep rated the peers; of upkeep alone
 	kept  time.Time // since when they are the same, zero if the connection is not protected
 
 	data network.Stream
@@ -89,13 +92,14 @@ type member struct {
 	theirs  uint32 // handle, 0 until the peer opened
 	missing bool   // the peer said that it has none of it
 
+	free     []int     // its free set, ascending; nil: not known yet
 	tellFrom time.Time // a second for each record of a peer that may be told of; see mayTell
 }
 
 func newSession(x *Exchange, st network.Stream, outbound bool) *Session {
 	ctx, cancel := context.WithCancel(x.ctx)
 	return &Session{
-		Peer: st.Conn().RemotePeer(), x: x, stream: st, outbound: outbound,
+		Peer: st.Conn().RemotePeer(), x: x, stream: st, outbound: outbound, prefix: prefixOf(st.Conn().RemoteMultiaddr()), place: placeOf(st.Conn().RemoteMultiaddr()),
 		nonce: x.random(), ctx: ctx, cancel: cancel,
 		out:      make(chan *pb.Message, outQueue), // so that posting never waits
 		replies:  make(chan *pb.Message),
@@ -113,6 +117,10 @@ func newSession(x *Exchange, st network.Stream, outbound bool) *Session {
 	}
 }
 
+// ServedFor is why the peer was served last: owed, free, member or idle; "" if
+// it never was.
+func (s *Session) ServedFor() string { return string(s.x.server.served(s)) }
+
 // Path is how the peer is reached.
 func (s *Session) Path() Path { return Path(s.path.Load()) }
 
@@ -129,7 +137,7 @@ func (s *Session) Amounts() (received, sent int64) { return s.received.Load(), s
 func (s *Session) Done() <-chan struct{} { return s.ctx.Done() }
 
 func (s *Session) classify() {
-	s.path.Store(uint32(pathOf(s.stream.Conn(), s.x.lan, s.x.isNear(s.Peer))))
+	s.path.Store(uint32(s.x.pathTo(s)))
 }
 
 // hello exchanges the first messages, until ctx ends.

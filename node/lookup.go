@@ -192,7 +192,7 @@ func (d *download) onProvider(now time.Time, p provider) {
 	if p.ID == d.n.self || d.n.bans.has(now, p.ID) || d.peers[p.ID] != nil {
 		return
 	}
-	if p.how == peers.Told && d.n.exchange.Local(p.Addrs) {
+	if p.how == peers.Told && d.n.exchange.Local(p.AddrInfo) {
 		p.how = peers.Near
 	}
 	d.look.note(p.AddrInfo)

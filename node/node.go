@@ -154,7 +154,7 @@ func (n *Node) join(ctx context.Context) error {
 	n.router = n.kad
 	n.exchange = exchange.New(n.host, exchange.Config{
 		Prefix: n.prefix(), Agent: "shoal/" + n.cfg.Version, Library: (*library)(n), LAN: lan,
-		Upload: up, Download: down, Log: n.log,
+		Upload: up, Download: down, Group: n.private != nil, Log: n.log,
 		Balances: n.loadBalances(), Save: n.saveBalances, OnSession: n.onSession,
 	})
 	n.announcer = dht.NewAnnouncer(n.router, n.announces.config(dht.AnnouncerConfig{Host: n.host, Log: n.log}))

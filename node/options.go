@@ -34,7 +34,7 @@ func Options() []Option {
 		{"ca", "FILE", false, "none", "trust these root certificates (PEM) too, for origins and WebSocket"},
 		{"upload", "RATE", false, "10Mbit/s on WAN, LAN exempt", "such as 20Mbit/s (every path), off or unlimited"},
 		{"download", "RATE", false, "unlimited", "such as 20Mbit/s (every path), off or unlimited"},
-		{"lan", "CIDR", true, "the interfaces' own subnets", "counts as LAN too"},
+		{"lan", "CIDR", true, "the interfaces' own subnets, VPNs left out", "counts as LAN too, such as a VPN"},
 		{"store-max", "SIZE", false, "10% of the free disk, at most 50GB", "keep at most so much of what was only read, such as 20GB, off or unlimited"},
 		{"announce", "roots|files|pieces", false, "roots", "what is announced in the DHT"},
 		{"relay", "", false, "off", "run as a public node that relays for others"},

@@ -271,7 +271,8 @@ type PeerStatus struct {
 	RTT       float64 `json:"rtt_ms"`
 	Received  int64   `json:"received"`
 	Sent      int64   `json:"sent"`
-	Balance   int64   `json:"balance"` // received less sent
+	Balance   int64   `json:"balance"`              // received less sent
+	ServedFor string  `json:"served_for,omitempty"` // why it was served last: owed, free, member, idle
 }
 
 // RootStatus is one root of this node.

@@ -123,6 +123,7 @@ func (n *Node) peerStatus() []PeerStatus {
 		out = append(out, PeerStatus{
 			ID: s.Peer.String(), Addr: addr.String(), Transport: transportName(addr), Path: s.Path().String(),
 			RTT: float64(s.RTT().Microseconds()) / 1000, Received: b.Received, Sent: b.Sent, Balance: b.Received - b.Sent,
+			ServedFor: s.ServedFor(),
 		})
 	}
 	slices.SortFunc(out, func(a, b PeerStatus) int { return strings.Compare(a.ID, b.ID) })

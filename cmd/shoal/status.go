@@ -128,7 +128,7 @@ func statusLines(st node.Status, rootsOnly bool) []string {
 		}
 		add("up            %v, %s of memory", (time.Duration(st.Uptime) * time.Second), size(st.RSS))
 		for _, p := range st.Peers {
-			add("peer of ours  %s  %s over %s, %.0f ms, received %s, sent %s", p.ID, p.Path, p.Transport, p.RTT, size(p.Received), size(p.Sent))
+			add("peer of ours  %s  %s over %s, %.0f ms, received %s, sent %s%s", p.ID, p.Path, p.Transport, p.RTT, size(p.Received), size(p.Sent), servedFor(p.ServedFor))
 		}
 	}
 	for _, r := range st.Roots {
@@ -144,6 +144,21 @@ func statusLines(st node.Status, rootsOnly bool) []string {
 		}
 	}
 	return lines
+}
+
+// servedFor says why a peer was served last.
+func servedFor(why string) string {
+	switch why {
+	case "owed":
+		return ", served since it gave"
+	case "free":
+		return ", served as a newcomer"
+	case "member":
+		return ", served as a member"
+	case "idle":
+		return ", served since nobody else waits"
+	}
+	return ""
 }
 
 // keeping says why a root stays, if that is not because the user put it there.

@@ -14,6 +14,17 @@ const (
 	Group               // a member of the same private swarm: speed
 )
 
+// Reason says why a peer was served.
+type Reason string
+
+// The reasons.
+const (
+	Owed   Reason = "owed"   // it gave something, and is owed more than others
+	Free   Reason = "free"   // a newcomer, with a piece of its free set
+	Member Reason = "member" // of the same private swarm
+	Idle   Reason = "idle"   // nobody else waits
+)
+
 // Balance is what went between us and a peer in total, in bytes.
 type Balance struct {
 	Received int64 // verified bytes it gave us

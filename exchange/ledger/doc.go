@@ -17,11 +17,12 @@
 // block (FairTorrent, Sherman et al., ToN 2012).
 //
 // A newcomer, who has given nothing yet, competes with them for the few pieces
-// of his canonical free set only (Free). It is chosen by a hash of his address
+// of his canonical free set only (FreeSet). It is chosen by a hash of his address
 // prefix and the root, so it is the same at every server: connecting to many,
 // or with many identities, yields no more (the idea of BEP 6). What else he
 // asks for is sent when nobody above waits, in turns by prefix and never
-// fastest first; that is how a seed serves everyone.
+// fastest first; that is how a seed serves everyone. Who got most, and passed least
+// of it on to others, comes last.
 //
 // A turn is one piece or one second, whichever ends first: serving few peers at
 // a time makes the first whole copies early, from which others can go on

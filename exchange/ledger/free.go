@@ -10,7 +10,7 @@ import (
 // See algorithms.md 2.3.
 const freeMost = 8
 
-// Free returns the canonical free set of an address prefix for a root: the
+// FreeSet returns the canonical free set of an address prefix for a root: the
 // pieces that servers give to a newcomer from there while others wait. It has
 // 8 pieces or 5% of all, whichever is less, but one at least, in ascending
 // order, and is the same at every server. root is any form of the root that
@@ -19,7 +19,7 @@ const freeMost = 8
 // As in BEP 6 the set is read off a chain of hashes: x0 = SHA-256(uvarint(len(prefix)),
 // prefix, root), x(i+1) = SHA-256(xi), each giving four pieces as big-endian
 // 64-bit numbers modulo pieces, repetitions skipped.
-func Free(prefix, root string, pieces int) []int {
+func FreeSet(prefix, root string, pieces int) []int {
 	want := min(freeMost, max(1, pieces/20), pieces)
 	if want <= 0 {
 		return nil

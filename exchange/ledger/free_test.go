@@ -22,12 +22,12 @@ func TestFreeVectors(t *testing.T) {
 		{"203.0.113.0/24", 1024, []int{64, 147, 327, 384, 529, 729, 836, 974}},
 		{"2001:db8::/56", 1 << 20, []int{23325, 141510, 430980, 453911, 691017, 699853, 859169, 942564}},
 	} {
-		got := Free(c.prefix, root, c.pieces)
+		got := FreeSet(c.prefix, root, c.pieces)
 		if !slices.Equal(got, c.want) {
-			t.Errorf("Free(%q, root, %d) is %v, want %v", c.prefix, c.pieces, got, c.want)
+			t.Errorf("FreeSet(%q, root, %d) is %v, want %v", c.prefix, c.pieces, got, c.want)
 		}
 		if !slices.IsSorted(got) || len(got) != min(8, c.pieces, max(1, c.pieces/20)) {
-			t.Errorf("Free(%q, root, %d) has %d pieces: %v", c.prefix, c.pieces, len(got), got)
+			t.Errorf("FreeSet(%q, root, %d) has %d pieces: %v", c.prefix, c.pieces, len(got), got)
 		}
 	}
 }

@@ -35,6 +35,7 @@ type account struct {
 	queued    int64   // bytes it waits for
 	free      int64   // of these in its free set
 	contended bool    // both classes waited when it was chosen
+	served    Reason  // why it was chosen last
 	place     place   // where it waits
 	slot      int     // in the heap of its place
 	group     *unit   // its unit in a rotation
@@ -57,15 +58,20 @@ func New(cfg Config, rng *rand.Rand) *Ledger {
 	cfg.TurnTime = cmp.Or(cfg.TurnTime, time.Second)
 	cfg.GroupShare = cmp.Or(cfg.GroupShare, 0.8)
 	cfg.Remember = cmp.Or(cfg.Remember, 64<<20)
-	return &Ledger{
+	l := &Ledger{
 		cfg: cfg, rng: rng, peers: map[PeerKey]*account{}, unit: 1,
 		members: newRotation(cfg), strangers: newRotation(cfg),
 	}
+	l.strangers.nets = map[string]float64{}
+	return l
 }
 
 // Class sets by which rule a peer is served; Public at first.
 func (l *Ledger) Class(peer PeerKey, c Class) {
 	a := l.account(peer)
+	if a.class == c {
+		return // it keeps its place
+	}
 	l.leave(a)
 	a.class = c
 	l.enter(a)
@@ -83,6 +89,9 @@ func (l *Ledger) Value(peer PeerKey, v float64) {
 // A peer without one is its own prefix.
 func (l *Ledger) Prefix(peer PeerKey, prefix string) {
 	a := l.account(peer)
+	if a.prefix == prefix {
+		return // it keeps its place
+	}
 	l.leave(a)
 	a.prefix = prefix
 	l.enter(a)
@@ -118,6 +127,15 @@ func (l *Ledger) OnReceived(now time.Time, peer PeerKey, n int64) {
 	l.enter(a)
 }
 
+// OnPassed tells that a peer gave n bytes to others that it had from us. It takes
+// that off what its prefix got from us: a seed is given nothing, and so knows
+// those whom it is of use to serve.
+func (l *Ledger) OnPassed(now time.Time, peer PeerKey, n int64) {
+	if a := l.peers[peer]; a != nil {
+		l.strangers.charge(prefixOf(a), -float64(max(0, n))*l.scale(now))
+	}
+}
+
 // OnSent tells of n bytes sent to a peer. What is queued is Unqueue's.
 func (l *Ledger) OnSent(now time.Time, peer PeerKey, n int64) {
 	a := l.peers[peer]
@@ -133,6 +151,7 @@ func (l *Ledger) OnSent(now time.Time, peer PeerKey, n int64) {
 		l.members.spent(string(a.key), float64(n)/a.value)
 	case a.balance.Received == 0:
 		l.strangers.spent(prefixOf(a), float64(n))
+		l.strangers.charge(prefixOf(a), float64(n)*l.unit)
 	}
 	if a.contended {
 		l.owe(a.class, float64(n))
@@ -205,6 +224,9 @@ func (l *Ledger) scale(now time.Time) float64 {
 	if lives > 64 { // 10 hours: move epoch before the figures lose meaning
 		for _, a := range l.peers {
 			a.deficit *= math.Exp2(-lives)
+		}
+		for key := range l.strangers.nets {
+			l.strangers.nets[key] *= math.Exp2(-lives)
 		}
 		l.epoch, lives = now, 0
 	}

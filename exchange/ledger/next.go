@@ -23,7 +23,29 @@ func (l *Ledger) Next(now time.Time) (PeerKey, bool) {
 		return "", false
 	}
 	a.contended = both
+	a.served = a.reason()
 	return a.key, true
+}
+
+// reason is why a peer that waits is served.
+func (a *account) reason() Reason {
+	switch {
+	case a.place == amongMembers:
+		return Member
+	case a.place == amongStrangers:
+		return Idle
+	case a.balance.Received == 0:
+		return Free
+	}
+	return Owed
+}
+
+// Served is why Next named a peer last, "" if it never did.
+func (l *Ledger) Served(peer PeerKey) Reason {
+	if a := l.peers[peer]; a != nil {
+		return a.served
+	}
+	return ""
 }
 
 // wait changes what a peer waits for, never to less than nothing.

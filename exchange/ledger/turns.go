@@ -1,8 +1,11 @@
 package ledger
 
 import (
+	"cmp"
 	"container/heap"
 	"container/list"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -44,18 +47,20 @@ func (o *owed) forget(a *account) {
 }
 
 // rotation serves units (members, prefixes) in turns, in the order in which
-// they began to wait. A turn is one peer's, if it has enough to ask for; within
-// a unit the peer that got least comes first.
+// they began to wait, or, if it keeps nets, the one that kept least for itself
+// first. A turn is one peer's, if it has enough to ask for; within a unit the peer
+// that got least comes first.
 type rotation struct {
 	turn    float64 // bytes
 	time    time.Duration
 	waiting int // peers
 	units   map[string]*unit
-	queue   list.List // of *unit that wait, the next first
-	holder  string    // whose turn it is
-	serving *account  // the peer of holder that it began with
-	left    float64   // bytes left of it
-	until   time.Time // when it ends
+	nets    map[string]float64 // what each got less what it passed on; nil: all are equal
+	queue   list.List          // of *unit that wait, the next first
+	holder  string             // whose turn it is
+	serving *account           // the peer of holder that it began with
+	left    float64            // bytes left of it
+	until   time.Time          // when it ends
 }
 
 // unit is what takes turns: it has at least one peer that waits.
@@ -96,7 +101,40 @@ func (r *rotation) forget(a *account) {
 	}
 }
 
-func (r *rotation) first() *unit { return r.queue.Front().Value.(*unit) }
+// first is the unit whose turn is next; there is one.
+func (r *rotation) first() *unit {
+	best := r.queue.Front().Value.(*unit)
+	if r.nets == nil {
+		return best
+	}
+	for e := r.queue.Front().Next(); e != nil; e = e.Next() {
+		if u := e.Value.(*unit); r.nets[u.key] < r.nets[best.key] {
+			best = u
+		}
+	}
+	return best
+}
+
+// netsKept bounds the prefixes of which it is known what they kept: whoever
+// brings more pushes out those who kept least.
+const netsKept = 4096
+
+// charge adds to what a unit kept for itself, in bytes of the ledger's epoch.
+func (r *rotation) charge(key string, n float64) {
+	if r.nets == nil {
+		return
+	}
+	r.nets[key] = max(0, r.nets[key]+n)
+	if len(r.nets) <= netsKept {
+		return
+	}
+	keys := slices.SortedFunc(maps.Keys(r.nets), func(a, b string) int {
+		return cmp.Or(cmp.Compare(r.nets[a], r.nets[b]), cmp.Compare(a, b))
+	})
+	for _, k := range keys[:netsKept/4] {
+		delete(r.nets, k)
+	}
+}
 
 // spent takes bytes off the turn of a unit.
 func (r *rotation) spent(key string, n float64) {

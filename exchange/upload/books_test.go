@@ -40,7 +40,7 @@ func (w *world) step(kind, who, n byte) {
 	switch kind % 10 {
 	case 0: // it connects, or its session is replaced
 		w.leave(key)
-		w.u.OnPeer(w.now, key, ledger.Balance{Received: int64(n) << 20})
+		w.u.OnPeer(w.now, key, ledger.Balance{Received: int64(n%4) << 20})
 	case 1:
 		w.leave(key)
 		w.u.OnGone(w.now, key)
@@ -48,7 +48,7 @@ func (w *world) step(kind, who, n byte) {
 			w.t.Fatal("a peer that is gone was queued")
 		}
 	case 2, 3, 4:
-		w.u.Queue(w.now, key, Part{Root: n & 1, Piece: int(n) % 7, Count: 1 + int(n)%32, Size: (1 + int(n)%32) * block, Urgent: n > 250})
+		w.u.Queue(w.now, key, Part{Root: n & 1, Piece: int(n) % 7, Count: 1 + int(n)%32, Size: (1 + int(n)%32) * block, Urgent: n > 250, Free: n%3 == 0})
 	case 5:
 		w.u.Cancel(w.now, key, n&1, int(n)%7)
 	case 6:
@@ -58,7 +58,7 @@ func (w *world) step(kind, who, n byte) {
 	case 8:
 		w.ack(n)
 	case 9:
-		w.u.OnHave(n&1, int(n)%7, 1+int(n)%3)
+		w.u.OnHave(w.now, key, n&1, int(n)%7, 1+int(n)%3)
 	}
 	w.check()
 }
@@ -134,11 +134,26 @@ func (w *world) check() {
 	if w.u.line.out != line {
 		w.t.Fatalf("%d bytes on the line, %d in flights", w.u.line.out, line)
 	}
-	waits := false
+	waits, givers := false, 0
+	for _, p := range w.u.peers {
+		if p.exposed > 0 && w.u.gave(p) {
+			givers++
+		}
+	}
 	for key, p := range w.u.peers {
-		sum := 0
+		sum, free := 0, 0
 		for _, q := range p.parts {
 			sum += q.Count
+			if q.Free {
+				free += q.Count
+			}
+		}
+		gratis := min(free, p.exposed)
+		if givers == 0 || w.u.gave(p) {
+			gratis = 0
+		}
+		if p.free != free || p.gratis != gratis || w.u.givers != givers {
+			w.t.Fatalf("%s: %d free of %d, %d gratis of %d, %d givers of %d", key, p.free, free, p.gratis, gratis, w.u.givers, givers)
 		}
 		want := sum
 		if busy[key] >= 2 || p.window.full() {
@@ -340,7 +355,7 @@ func TestRareFirst(t *testing.T) {
 	t.Parallel()
 	l := newLine(3<<20, time.Millisecond)
 	l.u.OnPeer(l.now, peerOf(0), ledger.Balance{})
-	l.u.OnHave(1, 0, 3)
+	l.u.OnHave(l.now, peerOf(0), 1, 0, 3)
 	for piece := range 4 {
 		l.u.Queue(l.now, peerOf(0), Part{Root: 1, Piece: piece, Count: 1, Size: block})
 	}

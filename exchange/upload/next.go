@@ -1,7 +1,7 @@
 package upload
 
 import (
-	"cmp"
+	"maps"
 	"slices"
 	"time"
 )
@@ -59,6 +59,7 @@ func (u *Uploads) take(p *peer) Part {
 	i := u.choose(p)
 	part := p.parts[i]
 	if part.First == 0 {
+		u.given(p, part)
 		u.copied(part.Root, part.Piece)
 	}
 	if p.turn <= 0 {
@@ -75,17 +76,25 @@ func (u *Uploads) take(p *peer) Part {
 	} else {
 		p.parts = append(p.parts[:i], p.parts[i+1:]...)
 	}
-	p.blocks -= part.Count
+	p.add(part, -part.Count)
 	p.turn -= part.bytes(u.cfg.Block)
 	return part
 }
 
 // choose returns which part of a peer's queue goes out: what is urgent, then the
-// piece begun last, then the one of which fewest copies are known.
+// piece begun last, then the one of which fewest copies are known. A newcomer
+// whom the ledger named for his free set begins nothing else.
 func (u *Uploads) choose(p *peer) int {
 	best, fewest, begun := 0, 256, -1
-	for i := range p.parts[:min(len(p.parts), look)] {
+	gratis, looked := p.turn <= 0 && p.gratis > 0 && !u.gave(p), 0
+	for i := range p.parts {
 		q := &p.parts[i]
+		if gratis && !q.Free {
+			continue
+		}
+		if looked++; looked > look {
+			break
+		}
 		if q.Urgent {
 			return i
 		}
@@ -196,11 +205,47 @@ func (u *Uploads) expose(now time.Time, p *peer) {
 	if p.busy >= u.cfg.MaxBusy || p.window.full() {
 		want = 0
 	}
-	switch d := cmp.Compare(want, p.exposed); {
-	case d > 0:
-		u.ledger.Queue(now, p.key, int64(want-p.exposed)*int64(u.cfg.Block))
-	case d < 0:
-		u.ledger.Unqueue(now, p.key, int64(p.exposed-want)*int64(u.cfg.Block))
+	free := 0
+	if u.givers > 0 && !u.gave(p) {
+		free = min(p.free, want)
 	}
-	p.exposed = want
+	bytes := func(blocks int) int64 { return int64(blocks) * int64(u.cfg.Block) }
+	if d := free - p.gratis; d > 0 {
+		u.ledger.QueueFree(now, p.key, bytes(d))
+	} else {
+		u.ledger.UnqueueFree(now, p.key, bytes(-d))
+	}
+	if d := want - p.exposed - (free - p.gratis); d > 0 {
+		u.ledger.Queue(now, p.key, bytes(d))
+	} else {
+		u.ledger.Unqueue(now, p.key, bytes(-d))
+	}
+	p.exposed, p.gratis = want, free
+	u.give(now, p, want > 0 && u.gave(p))
+}
+
+// gave reports whether a peer ever gave anything.
+func (u *Uploads) gave(p *peer) bool { return u.ledger.Balance(p.key).Received > 0 }
+
+// give counts a peer among those who gave and wait, or not. Without any of them
+// newcomers have nobody to compete with, and so get what is rarest, not what is
+// in their free set.
+func (u *Uploads) give(now time.Time, p *peer, giver bool) {
+	if p.giver == giver {
+		return
+	}
+	before := u.givers
+	p.giver = giver
+	if giver {
+		u.givers++
+	} else {
+		u.givers--
+	}
+	if (before > 0) != (u.givers > 0) {
+		for _, key := range slices.Sorted(maps.Keys(u.peers)) {
+			if other := u.peers[key]; other.free > 0 && !u.gave(other) {
+				u.expose(now, other)
+			}
+		}
+	}
 }

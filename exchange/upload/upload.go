@@ -21,6 +21,7 @@ type Part struct {
 	First, Count int  // blocks
 	Size         int  // bytes of the whole piece
 	Urgent       bool // a reader waits for it
+	Free         bool // of the free set of a newcomer at the peer's address
 }
 
 // bytes of the blocks.
@@ -58,7 +59,9 @@ type Uploads struct {
 	cfg    Config
 	ledger *ledger.Ledger
 	peers  map[PeerKey]*peer
-	copies map[RootKey][]uint8 // by piece, as far as known, up to 255
+	givers int                      // peers that gave something and have something to be sent
+	copies map[RootKey][]uint8      // by piece, as far as known, up to 255
+	only   map[RootKey]map[int]gift // pieces that one peer has, and from us alone
 	line   window
 	onLine []*flight // frames that count for the line, oldest first
 	wake   time.Time
@@ -68,9 +71,13 @@ type Uploads struct {
 // peer is whom we send to.
 type peer struct {
 	key     PeerKey
+	place   string // where it is; "" if unknown
 	parts   []Part // in the order asked
 	blocks  int    // in parts
+	free    int    // of these in Free parts
 	exposed int    // blocks that the ledger knows of
+	gratis  int    // of these as free
+	giver   bool   // counted in givers
 	busy    int    // frames between Next and OnSent
 	root    RootKey
 	piece   int // begun last; -1: none
@@ -98,7 +105,7 @@ func New(cfg Config, rng *rand.Rand) *Uploads {
 	cfg.Ahead = cmp.Or(cfg.Ahead, 50*time.Millisecond)
 	u := &Uploads{
 		cfg: cfg, ledger: ledger.New(cfg.Ledger, rng),
-		peers: map[PeerKey]*peer{}, copies: map[RootKey][]uint8{},
+		peers: map[PeerKey]*peer{}, copies: map[RootKey][]uint8{}, only: map[RootKey]map[int]gift{},
 	}
 	u.line = u.newWindow(1)
 	return u
@@ -125,6 +132,7 @@ func (u *Uploads) OnGone(now time.Time, key PeerKey) {
 		return
 	}
 	delete(u.peers, key)
+	u.give(now, p, false)
 	for _, f := range p.flights {
 		u.land(now, f)
 	}
@@ -139,9 +147,17 @@ func (u *Uploads) Queue(now time.Time, key PeerKey, part Part) bool {
 		return false
 	}
 	p.parts = append(p.parts, part)
-	p.blocks += part.Count
+	p.add(part, part.Count)
 	u.expose(now, p)
 	return true
+}
+
+// add counts blocks of a part in, or out.
+func (p *peer) add(part Part, blocks int) {
+	p.blocks += blocks
+	if part.Free {
+		p.free += blocks
+	}
 }
 
 // Cancel takes the parts of a piece off a peer's queue.
@@ -160,11 +176,11 @@ func (u *Uploads) remove(now time.Time, key PeerKey, match func(Part) bool) {
 		return
 	}
 	kept := p.parts[:0]
-	p.blocks = 0
+	p.blocks, p.free = 0, 0
 	for _, q := range p.parts {
 		if !match(q) {
 			kept = append(kept, q)
-			p.blocks += q.Count
+			p.add(q, q.Count)
 		}
 	}
 	p.parts = kept
@@ -172,14 +188,18 @@ func (u *Uploads) remove(now time.Time, key PeerKey, match func(Part) bool) {
 }
 
 // OnHave tells that a peer of a root has count pieces from first on, and not all.
-func (u *Uploads) OnHave(root RootKey, first, count int) {
+func (u *Uploads) OnHave(now time.Time, key PeerKey, root RootKey, first, count int) {
 	for i := range count {
+		u.passed(now, key, root, first+i)
 		u.copied(root, first+i)
 	}
 }
 
 // Forget lets go of what is known of a root.
-func (u *Uploads) Forget(root RootKey) { delete(u.copies, root) }
+func (u *Uploads) Forget(root RootKey) {
+	delete(u.copies, root)
+	delete(u.only, root)
+}
 
 // OnTrip tells of a measured round trip to a peer. The shortest counts: what is
 // longer waited in buffers.
@@ -191,8 +211,9 @@ func (u *Uploads) OnTrip(key PeerKey, trip time.Duration) {
 
 // OnReceived tells the ledger what a peer gave.
 func (u *Uploads) OnReceived(now time.Time, key PeerKey, n int64) {
-	if u.peers[key] != nil {
+	if p := u.peers[key]; p != nil {
 		u.ledger.OnReceived(now, key, n)
+		u.expose(now, p)
 	}
 }
 

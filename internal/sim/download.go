@@ -30,7 +30,7 @@ func (c *Crowd) begin(p *peer) {
 func (c *Crowd) meet(l *link) {
 	now, p := c.clock(), l.self
 	if l.other.count < len(c.sizes) {
-		l.other.runs(func(first, count int) { p.uploads.OnHave(root, first, count) })
+		l.other.runs(func(first, count int) { p.uploads.OnHave(now, ledger.PeerKey(l.other.key), root, first, count) })
 	}
 	if p.picker == nil {
 		return
@@ -254,7 +254,7 @@ func (c *Crowd) onHave(l *link, fresh []int) {
 		return
 	}
 	for _, piece := range fresh {
-		p.uploads.OnHave(root, piece, 1)
+		p.uploads.OnHave(c.clock(), ledger.PeerKey(l.other.key), root, piece, 1)
 	}
 	if p.picker == nil || !l.known {
 		return

@@ -1,0 +1,50 @@
+package upload
+
+import "time"
+
+// gift is a piece that one peer has, and from us alone.
+type gift struct {
+	to   PeerKey
+	size int
+}
+
+// maxGifts bounds the gifts of a root that are remembered.
+const maxGifts = 4096
+
+// OnPlace tells where a peer is: a host's address. That those at one place have
+// pieces from each other is no merit: they may be one.
+func (u *Uploads) OnPlace(key PeerKey, place string) {
+	if p := u.peers[key]; p != nil {
+		p.place = place
+	}
+}
+
+// given notes that a peer is sent a piece from its first block on.
+func (u *Uploads) given(p *peer, part Part) {
+	gifts := u.only[part.Root]
+	if u.Known(part.Root, part.Piece) > 0 {
+		delete(gifts, part.Piece) // who has it from whom is not known any more
+		return
+	}
+	if gifts == nil {
+		gifts = map[int]gift{}
+		u.only[part.Root] = gifts
+	}
+	if len(gifts) < maxGifts {
+		gifts[part.Piece] = gift{p.key, part.Size}
+	}
+}
+
+// passed credits who alone had a piece from us that another peer has now: it was
+// passed on.
+func (u *Uploads) passed(now time.Time, key PeerKey, root RootKey, piece int) {
+	g, ok := u.only[root][piece]
+	if !ok || g.to == key {
+		return
+	}
+	delete(u.only[root], piece)
+	from, to := u.peers[g.to], u.peers[key]
+	if from != nil && to != nil && (from.place != to.place || from.place == "") {
+		u.ledger.OnPassed(now, g.to, int64(g.size))
+	}
+}
