@@ -11,6 +11,7 @@ import (
 	"github.com/shoal-p2p/shoal/dht"
 	"github.com/shoal-p2p/shoal/exchange"
 	"github.com/shoal-p2p/shoal/exchange/peers"
+	"github.com/shoal-p2p/shoal/exchange/pick"
 )
 
 // maxSeen bounds what is remembered of providers for the words of a report.
@@ -114,8 +115,22 @@ func (l *lookup) forgetOne() {
 
 func crowdKey(id peer.ID) peers.Key { return peers.Key(id) }
 
-// sampleEvery is how often it is looked at what peers moved.
-const sampleEvery = 5 * time.Second
+// sampleEvery is how often it is looked at what peers moved, and how they are
+// reached.
+const sampleEvery = time.Second
+
+// sample tells the cores what has changed about a peer.
+func (d *download) sample(now time.Time, r *remote) {
+	received, sent := r.s.Amounts()
+	d.look.crowd.OnMoved(now, crowdKey(r.s.Peer), received+sent)
+	path, trip := r.s.Path(), r.s.RTT()
+	if d.picker == nil || !r.opened || r.missing || path == r.path && trip == r.trip {
+		return
+	}
+	r.path, r.trip = path, trip
+	d.look.crowd.OnPeer(now, crowdKey(r.s.Peer), peers.Path(path), trip)
+	d.picker.OnPeer(now, key(r), pick.Path(path), trip)
+}
 
 // advanceLookup connects to candidates and leaves the worst peers, as the crowd
 // decides. It asks the DHT once while the download is fed, and again with
@@ -124,9 +139,8 @@ func (d *download) advanceLookup(ctx context.Context, now time.Time) time.Time {
 	l := &d.look
 	if now.Sub(l.sampled) >= sampleEvery {
 		l.sampled = now
-		for id, r := range d.peers {
-			received, sent := r.s.Amounts()
-			l.crowd.OnMoved(now, crowdKey(id), received+sent)
+		for _, r := range d.sortedPeers() {
+			d.sample(now, r)
 		}
 	}
 	plan := l.crowd.Advance(now)

@@ -19,7 +19,9 @@ type remote struct {
 	pieces  bool // it knew the tree, so it can be asked for it
 	all     bool
 	have    exchange.HaveMap
-	strikes int // wrong pieces
+	strikes int           // wrong pieces
+	path    exchange.Path // as the picker knows it
+	trip    time.Duration
 }
 
 var errMissing = errors.New("does not have it")
@@ -79,7 +81,8 @@ func (d *download) meet(now time.Time, r *remote) {
 	if d.picker == nil || !r.opened || r.missing {
 		return
 	}
-	d.picker.OnPeer(now, key(r), pick.Path(r.s.Path()), r.s.RTT())
+	r.path, r.trip = r.s.Path(), r.s.RTT()
+	d.picker.OnPeer(now, key(r), pick.Path(r.path), r.trip)
 	d.policy.OnPeer(now, string(r.s.Peer))
 	for run := range r.have.Runs() {
 		d.gained(now, r, run)
