@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/libp2p/go-libp2p/core/event"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
@@ -131,7 +132,7 @@ func (x *Exchange) pathTo(s *Session) Path {
 	addrs := x.host.Peerstore().Addrs(s.Peer)
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	near := x.near[s.Peer] || x.home.behind(addrs)
+	near := x.near[s.Peer] || x.home.behind(addrs) || slices.ContainsFunc(s.seenAs, x.home.sees)
 	return pathOf(s.stream.Conn(), x.home.nets, near)
 }
 
@@ -139,11 +140,39 @@ func (x *Exchange) pathTo(s *Session) Path {
 // is behind the same router.
 func (h *home) behind(addrs []ma.Multiaddr) bool {
 	for _, m := range addrs {
-		if a, ok := publicOf(m); ok && slices.Contains(h.seenAs, a) {
+		if a, ok := publicOf(m); ok && h.sees(a) {
 			return true
 		}
 	}
 	return false
+}
+
+func (h *home) sees(a netip.Addr) bool { return slices.Contains(h.seenAs, a) }
+
+// seenAs are the public addresses of ours to tell over a connection, none unless
+// that is one between private addresses.
+func (x *Exchange) seenAs(c network.Conn) [][]byte {
+	ip, err := manet.ToIP(c.RemoteMultiaddr())
+	if a, ok := netip.AddrFromSlice(ip); err != nil || !ok || !a.Unmap().IsPrivate() {
+		return nil
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var out [][]byte
+	for _, a := range x.home.seenAs {
+		out = append(out, a.AsSlice())
+	}
+	return out
+}
+
+// readSeenAs reads the public addresses of a stranger.
+func readSeenAs(told [][]byte) (out []netip.Addr) {
+	for _, b := range told[:min(len(told), seenAsKept)] {
+		if a, ok := netip.AddrFromSlice(b); ok {
+			out = append(out, a.Unmap())
+		}
+	}
+	return out
 }
 
 // Local reports whether a peer with these addresses is likely on our LAN: one of

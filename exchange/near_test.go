@@ -84,6 +84,21 @@ func TestLocal(t *testing.T) {
 	}
 }
 
+// What a stranger says of his public addresses is read with care.
+func TestReadSeenAs(t *testing.T) {
+	t.Parallel()
+	many := make([][]byte, 100)
+	for i := range many {
+		many[i] = []byte{11, 0, 0, byte(i)}
+	}
+	if got := readSeenAs(many); len(got) != seenAsKept || got[0] != netip.MustParseAddr("11.0.0.0") {
+		t.Errorf("%v", got)
+	}
+	if got := readSeenAs([][]byte{{}, {1, 2, 3}, make([]byte, 17), nil}); len(got) > 0 {
+		t.Errorf("%v", got)
+	}
+}
+
 // Newcomers of a public /24 are one, of a private one each is himself.
 func TestPrefix(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,8 +36,9 @@ type Session struct {
 	Agent string // as the peer calls itself
 
 	x        *Exchange
-	prefix   string // of its address: those who share it share a newcomer's free set
-	place    string // its address
+	prefix   string       // of its address: those who share it share a newcomer's free set
+	place    string       // its address
+	seenAs   []netip.Addr // public addresses of the peer, as it says
 	stream   network.Stream
 	outbound bool
 	nonce    uint64 // ours: data streams to us begin with it
@@ -148,7 +150,7 @@ func (s *Session) hello(ctx context.Context, r *bufio.Reader) error {
 	}
 	agent := s.x.cfg.Agent
 	agent = strings.ToValidUTF8(agent[:min(len(agent), maxAgent)], "") // protobuf refuses a cut rune
-	mine := &pb.Message{Body: &pb.Message_Hello{Hello: &pb.Hello{Agent: agent, Session: s.nonce}}}
+	mine := &pb.Message{Body: &pb.Message_Hello{Hello: &pb.Hello{Agent: agent, Session: s.nonce, SeenAs: s.x.seenAs(s.Conn())}}}
 	if err := writeMessage(s.stream, mine); err != nil {
 		return fmt.Errorf("greet %v: %w", s.Peer, err)
 	}
@@ -161,7 +163,7 @@ func (s *Session) hello(ctx context.Context, r *bufio.Reader) error {
 	if h == nil || len(h.Agent) > maxAgent {
 		return fmt.Errorf("%w: %v did not greet", errProtocol, s.Peer)
 	}
-	s.Agent, s.remote = h.Agent, h.Session
+	s.Agent, s.remote, s.seenAs = h.Agent, h.Session, readSeenAs(h.SeenAs)
 	return s.stream.SetDeadline(time.Time{})
 }
 

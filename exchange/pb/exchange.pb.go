@@ -403,7 +403,11 @@ type Hello struct {
 	Agent string                 `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
 	// Names this session of the sender. Data streams to the sender begin with it,
 	// so that frames of a session that was replaced are never mistaken.
-	Session       uint64 `protobuf:"fixed64,2,opt,name=session,proto3" json:"session,omitempty"`
+	Session uint64 `protobuf:"fixed64,2,opt,name=session,proto3" json:"session,omitempty"`
+	// Public IP addresses, of 4 or 16 bytes, under which others see the sender. Told
+	// only over a connection between private addresses: who shares one is behind
+	// the same router.
+	SeenAs        [][]byte `protobuf:"bytes,3,rep,name=seen_as,json=seenAs,proto3" json:"seen_as,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -450,6 +454,13 @@ func (x *Hello) GetSession() uint64 {
 		return x.Session
 	}
 	return 0
+}
+
+func (x *Hello) GetSeenAs() [][]byte {
+	if x != nil {
+		return x.SeenAs
+	}
+	return nil
 }
 
 // Open says that the sender holds, fetches or seeks a root, and names it by a
@@ -1442,10 +1453,11 @@ const file_exchange_pb_exchange_proto_rawDesc = "" +
 	"\n" +
 	"sub_hashes\x18\x10 \x01(\v2\x19.shoal.exchange.SubHashesH\x00R\tsubHashes\x12'\n" +
 	"\x03ack\x18\x11 \x01(\v2\x13.shoal.exchange.AckH\x00R\x03ackB\x06\n" +
-	"\x04body\"7\n" +
+	"\x04body\"P\n" +
 	"\x05Hello\x12\x14\n" +
 	"\x05agent\x18\x01 \x01(\tR\x05agent\x12\x18\n" +
-	"\asession\x18\x02 \x01(\x06R\asession\"\x96\x01\n" +
+	"\asession\x18\x02 \x01(\x06R\asession\x12\x17\n" +
+	"\aseen_as\x18\x03 \x03(\fR\x06seenAs\"\x96\x01\n" +
 	"\x04Open\x12\x16\n" +
 	"\x06handle\x18\x01 \x01(\rR\x06handle\x12\x12\n" +
 	"\x04root\x18\x02 \x01(\fR\x04root\x12\x18\n" +
