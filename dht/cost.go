@@ -2,6 +2,7 @@ package dht
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
@@ -65,6 +66,10 @@ func (c *counter) SendMessage(ctx context.Context, p peer.ID, m *pb.Message) err
 
 // NewStream opens a stream whose bytes are counted.
 func (g *gate) NewStream(ctx context.Context, p peer.ID, ids ...protocol.ID) (network.Stream, error) {
+	if g.Network().Connectedness(p) == network.Limited {
+		// It would wait up to a minute for a direct connection, which is being sought.
+		return nil, fmt.Errorf("%v is connected over a relay only: %w", p, network.ErrLimitedConn)
+	}
 	s, err := g.Host.NewStream(ctx, p, ids...)
 	if err != nil {
 		return nil, err

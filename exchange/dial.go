@@ -53,21 +53,44 @@ func (x *Exchange) dial(ctx context.Context, to peer.AddrInfo) (*Session, error)
 	if s := x.session(to.ID); s != nil {
 		return s, nil
 	}
-	st, err := x.host.NewStream(network.WithAllowLimitedConn(ctx, "shoal control"), to.ID, x.control)
+	return x.greet(ctx, to.ID)
+}
+
+// greet opens a session over the best connection that there is.
+func (x *Exchange) greet(ctx context.Context, p peer.ID) (*Session, error) {
+	st, err := x.host.NewStream(network.WithAllowLimitedConn(ctx, "shoal control"), p, x.control)
 	if err != nil {
-		return nil, fmt.Errorf("open stream to %v: %w", to.ID, err)
+		return nil, fmt.Errorf("open stream to %v: %w", p, err)
 	}
 	s := newSession(x, st, true)
 	r := bufio.NewReaderSize(st, 4<<10)
 	if err := s.hello(ctx, r); err != nil {
 		s.cancel()
 		st.Reset()
-		return x.crossed(ctx, to.ID, err)
+		return x.crossed(ctx, p, err)
 	}
 	if !x.adopt(s, r) {
-		return x.crossed(ctx, to.ID, ErrClosed)
+		return x.crossed(ctx, p, ErrClosed)
 	}
 	return s, nil
+}
+
+// Improve moves the session with a peer to a direct connection, if it runs over a
+// relay and there is one. Of the two sides the one that opened the session does
+// it; at the other it is nothing. What was asked over the relay is asked again.
+func (x *Exchange) Improve(ctx context.Context, p peer.ID) error {
+	s := x.session(p)
+	if s == nil || s.Path() != Relay || !s.outbound {
+		return nil
+	}
+	for _, c := range x.host.Network().ConnsToPeer(p) {
+		if pathOf(c, x.lan, true) == Relay {
+			continue
+		}
+		_, err := x.greet(ctx, p)
+		return err
+	}
+	return nil
 }
 
 // crossed waits a moment for the peer's own session when ours lost to it:

@@ -49,6 +49,14 @@ func checkOption(c *Config, o Option) error {
 	case "store-max":
 		_, err := ParseSize(c.StoreMax)
 		return err
+	case "relay-data":
+		_, err := ParseSize(c.RelayData)
+		return err
+	case "relay-day":
+		_, err := ParseSize(c.RelayDay)
+		return err
+	case "punch-hard":
+		return checkSwitch(c.PunchHard)
 	case "announce":
 		switch c.Announce {
 		case "", announceRoots, announceFiles, announcePieces:

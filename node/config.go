@@ -12,23 +12,26 @@ import (
 // documents them. The others are for programs that embed a node. The zero value
 // of every field but Dir works.
 type Config struct {
-	Dir       string   `toml:"-"`                   // identity, index, kept pieces and api.sock; required
-	Listen    []string `toml:"listen,omitempty"`    // multiaddrs; TCP and QUIC on 7461 if empty, with a fall-back to a remembered free port
-	Bootstrap []string `toml:"bootstrap,omitempty"` // multiaddrs with /p2p/ID of nodes to join through
-	MDNS      Switch   `toml:"mdns,omitempty"`      // find nodes on the LAN; on if empty
-	PortMap   Switch   `toml:"portmap,omitempty"`   // ask the router for a port by UPnP or NAT-PMP; on if empty
-	Origins   []string `toml:"origin,omitempty"`    // URLs that hold what is fetched
-	CA        string   `toml:"ca,omitempty"`        // file of root certificates to trust beside the system's; none if empty
-	Upload    string   `toml:"upload,omitempty"`    // rate as typed, see ParseRate; 10Mbit/s on WAN with the LAN exempt if empty
-	Download  string   `toml:"download,omitempty"`  // rate as typed; unlimited if empty
-	LAN       []string `toml:"lan,omitempty"`       // CIDRs that count as LAN beside the interfaces' own subnets
-	StoreMax  string   `toml:"store-max,omitempty"` // bytes kept for readers, as typed, see ParseSize; a tenth of the free disk and at most 50 GB if empty
-	Announce  string   `toml:"announce,omitempty"`  // "roots", "files" or "pieces"; roots if empty
-	Relay     bool     `toml:"relay,omitempty"`     // public and willing to relay
-	Create    string   `toml:"create,omitempty"`    // name of a private swarm to make, unless the directory is in it already
-	Join      string   `toml:"join,omitempty"`      // invite to a private swarm, a secret
-	Authority string   `toml:"authority,omitempty"` // file of a private swarm's own key; authority.key in Dir if empty
-	LogLevel  string   `toml:"log-level,omitempty"` // debug, info, warn, error; warn if empty
+	Dir       string   `toml:"-"`                    // identity, index, kept pieces and api.sock; required
+	Listen    []string `toml:"listen,omitempty"`     // multiaddrs; TCP and QUIC on 7461 if empty, with a fall-back to a remembered free port
+	Bootstrap []string `toml:"bootstrap,omitempty"`  // multiaddrs with /p2p/ID of nodes to join through
+	MDNS      Switch   `toml:"mdns,omitempty"`       // find nodes on the LAN; on if empty
+	PortMap   Switch   `toml:"portmap,omitempty"`    // ask the router for a port by UPnP or NAT-PMP; on if empty
+	Origins   []string `toml:"origin,omitempty"`     // URLs that hold what is fetched
+	CA        string   `toml:"ca,omitempty"`         // file of root certificates to trust beside the system's; none if empty
+	Upload    string   `toml:"upload,omitempty"`     // rate as typed, see ParseRate; 10Mbit/s on WAN with the LAN exempt if empty
+	Download  string   `toml:"download,omitempty"`   // rate as typed; unlimited if empty
+	LAN       []string `toml:"lan,omitempty"`        // CIDRs that count as LAN beside the interfaces' own subnets
+	StoreMax  string   `toml:"store-max,omitempty"`  // bytes kept for readers, as typed, see ParseSize; a tenth of the free disk and at most 50 GB if empty
+	Announce  string   `toml:"announce,omitempty"`   // "roots", "files" or "pieces"; roots if empty
+	Relay     bool     `toml:"relay,omitempty"`      // public and willing to relay
+	RelayData string   `toml:"relay-data,omitempty"` // as typed, see ParseSize: what two peers may send each other over this relay in an hour; 256MiB if empty
+	RelayDay  string   `toml:"relay-day,omitempty"`  // the same of all peers in a day; 10GiB if empty
+	PunchHard Switch   `toml:"punch-hard,omitempty"` // search for the port of a router that changes it; off if empty
+	Create    string   `toml:"create,omitempty"`     // name of a private swarm to make, unless the directory is in it already
+	Join      string   `toml:"join,omitempty"`       // invite to a private swarm, a secret
+	Authority string   `toml:"authority,omitempty"`  // file of a private swarm's own key; authority.key in Dir if empty
+	LogLevel  string   `toml:"log-level,omitempty"`  // debug, info, warn, error; warn if empty
 
 	Offline bool         `toml:"-"` // no network at all: index, hash and verify only
 	Version string       `toml:"-"` // shown in status and to peers

@@ -163,6 +163,7 @@ func (d *download) apply(ctx context.Context, ev exchange.Event, now time.Time) 
 		d.onDialled(now, ev)
 	case session:
 		d.join(now, ev.s)
+	case relaySpent: // weighRelays looks
 
 	// From origins.
 	case probed:
@@ -229,6 +230,7 @@ func (d *download) advancePieces(ctx context.Context, now time.Time) time.Time {
 		return time.Time{}
 	}
 	d.probeOrigins(ctx, now)
+	d.weighRelays(now)
 	for _, key := range d.picker.Dead(now) {
 		if r := d.peers[peer.ID(key)]; r != nil {
 			d.dropPeer(now, r, errors.New("sent nothing for too long"))

@@ -20,11 +20,10 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	p2pswarm "github.com/libp2p/go-libp2p/p2p/net/swarm"
 	tls "github.com/libp2p/go-libp2p/p2p/security/tls"
-	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
-	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/libp2p/go-libp2p/x/rate"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+	"github.com/shoal-p2p/shoal/reach"
 	"github.com/shoal-p2p/shoal/swarm"
 )
 
@@ -33,9 +32,9 @@ const DefaultPort = 7461
 
 // newHost starts libp2p. Explicit addresses must be free; the default falls
 // back once to a port that the system chooses, and remembers it in dir.
-func newHost(cfg Config, key crypto.PrivKey, private *swarm.Swarm) (host.Host, error) {
+func newHost(cfg Config, key crypto.PrivKey, private *swarm.Swarm, r *reach.Reach) (host.Host, error) {
 	if len(cfg.Listen) > 0 {
-		return hostOn(cfg, key, private, cfg.Listen)
+		return hostOn(cfg, key, private, r, cfg.Listen)
 	}
 	port := DefaultPort
 	remembered := filepath.Join(cfg.Dir, "port")
@@ -44,14 +43,14 @@ func newHost(cfg Config, key crypto.PrivKey, private *swarm.Swarm) (host.Host, e
 			port = p
 		}
 	}
-	h, err := hostOn(cfg, key, private, defaultListen(port))
+	h, err := hostOn(cfg, key, private, r, defaultListen(port))
 	if !inUse(err) {
 		return h, err
 	}
 	if port, err = freePort(); err != nil {
 		return nil, fmt.Errorf("find a free port: %w", err)
 	}
-	if h, err = hostOn(cfg, key, private, defaultListen(port)); err != nil {
+	if h, err = hostOn(cfg, key, private, r, defaultListen(port)); err != nil {
 		return nil, err
 	}
 	if err := writeFile(remembered, []byte(strconv.Itoa(port)+"\n"), 0o600); err != nil {
@@ -87,7 +86,7 @@ func freePort() (int, error) {
 	return 0, errors.New("no port is free for both TCP and UDP")
 }
 
-func hostOn(cfg Config, key crypto.PrivKey, private *swarm.Swarm, listen []string) (host.Host, error) {
+func hostOn(cfg Config, key crypto.PrivKey, private *swarm.Swarm, r *reach.Reach, listen []string) (host.Host, error) {
 	for _, a := range listen {
 		if _, err := ma.NewMultiaddr(a); err != nil {
 			return nil, fmt.Errorf("%w: listen address %q: %w", ErrUsage, a, err)
@@ -113,16 +112,11 @@ func hostOn(cfg Config, key crypto.PrivKey, private *swarm.Swarm, listen []strin
 		libp2p.ConnectionManager(conns),
 		// TLS 1.3 uses the CPU's AES: nearly twice the rate of a second cipher in Go.
 		libp2p.Security(tls.ID, tls.New),
-		libp2p.Transport(tcp.NewTCPTransport),
-		libp2p.Transport(quic.NewTransport),
 		libp2p.SwarmOpts(p2pswarm.WithDialRanker(rankDials)),
 		libp2p.DisableMetrics(),
-		libp2p.EnableHolePunching(),
 	}
-	if cfg.Relay || publicAddress(listen) {
-		opts = append(opts, libp2p.ForceReachabilityPublic(), libp2p.EnableNATService())
-	}
-	opts = append(opts, guards(cfg, private, limits)...)
+	opts = append(opts, r.Options()...)
+	opts = append(opts, guards(private, limits)...)
 	if !cfg.PortMap.Off() {
 		opts = append(opts, libp2p.NATPortMap())
 	}
@@ -130,6 +124,7 @@ func hostOn(cfg Config, key crypto.PrivKey, private *swarm.Swarm, listen []strin
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", strings.Join(listen, ", "), err)
 	}
+	r.Bind(h)
 	if err := listening(h, listen); err != nil || private == nil {
 		return h, err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/shoal-p2p/shoal/exchange"
 	"github.com/shoal-p2p/shoal/merkle"
+	"github.com/shoal-p2p/shoal/reach"
 )
 
 // forger serves what a node holds, with a bit changed in each piece.
@@ -40,7 +41,7 @@ func bare(t *testing.T, lib exchange.Library) (host.Host, string) {
 	t.Helper()
 	key, err := identity(t.TempDir())
 	must(t, err)
-	h, err := hostOn(Config{PortMap: "off"}, key, nil, []string{"/ip4/127.0.0.1/tcp/0"})
+	h, err := hostOn(Config{PortMap: "off"}, key, nil, reach.New(reach.Config{}), []string{"/ip4/127.0.0.1/tcp/0"})
 	must(t, err)
 	x := exchange.New(h, exchange.Config{Library: lib})
 	t.Cleanup(func() {

@@ -19,6 +19,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/shoal-p2p/shoal/exchange"
 	"github.com/shoal-p2p/shoal/merkle"
+	"github.com/shoal-p2p/shoal/reach"
 )
 
 // twisted is a host whose streams are twisted: what an honest exchange says
@@ -170,7 +171,7 @@ func twistedPeer(t *testing.T, lib exchange.Library, limit exchange.Limit, twist
 	t.Helper()
 	key, err := identity(t.TempDir())
 	must(t, err)
-	h, err := hostOn(Config{PortMap: "off"}, key, nil, []string{"/ip4/127.0.0.1/tcp/0"})
+	h, err := hostOn(Config{PortMap: "off"}, key, nil, reach.New(reach.Config{}), []string{"/ip4/127.0.0.1/tcp/0"})
 	must(t, err)
 	x := exchange.New(twisted{h, twist}, exchange.Config{Library: lib, Upload: limit})
 	t.Cleanup(func() {

@@ -218,6 +218,7 @@ func (d *download) onProvider(now time.Time, p provider) {
 func (d *download) dial(ctx context.Context, info peer.AddrInfo) dialled {
 	dialCtx, cancel := context.WithTimeout(ctx, d.n.dialTimeout())
 	defer cancel()
+	d.n.reach.Dialling(info.ID)
 	s, err := d.n.exchange.Session(dialCtx, info)
 	if err != nil && dialCtx.Err() != nil && ctx.Err() == nil {
 		err = dialCtx.Err()

@@ -20,6 +20,7 @@ import (
 	"github.com/shoal-p2p/shoal/cdnfallback"
 	"github.com/shoal-p2p/shoal/dht"
 	"github.com/shoal-p2p/shoal/exchange"
+	"github.com/shoal-p2p/shoal/reach"
 	"github.com/shoal-p2p/shoal/store"
 	"github.com/shoal-p2p/shoal/swarm"
 )
@@ -33,6 +34,7 @@ type Node struct {
 	store     *store.Disk
 	private   *swarm.Swarm // nil in the open swarm
 	host      host.Host    // nil when offline, like all below
+	reach     *reach.Reach
 	exchange  *exchange.Exchange
 	kad       *dht.Kad
 	router    dht.Router
@@ -109,7 +111,10 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 		err = n.enterSwarm(key)
 	}
 	if err == nil && !cfg.Offline {
-		if n.host, err = newHost(cfg, key, n.private); err == nil {
+		if n.reach, err = n.newReach(); err == nil {
+			n.host, err = newHost(cfg, key, n.private, n.reach)
+		}
+		if err == nil {
 			err = n.join(ctx)
 		}
 	}
@@ -157,6 +162,9 @@ func (n *Node) join(ctx context.Context) error {
 		Upload: up, Download: down, Group: n.private != nil, Log: n.log,
 		Balances: n.loadBalances(), Save: n.saveBalances, OnSession: n.onSession,
 	})
+	if err := n.reach.Start(n.host); err != nil {
+		return err
+	}
 	n.announcer = dht.NewAnnouncer(n.router, n.announces.config(dht.AnnouncerConfig{Host: n.host, Log: n.log}))
 	announcer := n.announcer // a test may put another in its place
 	n.wg.Go(func() { announcer.Run(n.ctx) })
@@ -215,6 +223,7 @@ func (n *Node) connect(p peer.AddrInfo) {
 	n.spawn(func() {
 		ctx, cancel := context.WithTimeout(n.ctx, n.dialTimeout())
 		defer cancel()
+		n.reach.Dialling(p.ID)
 		if _, err := n.exchange.Session(ctx, p); err != nil {
 			n.log.Debug("no session", "peer", p.ID, "err", err)
 		}
@@ -274,6 +283,9 @@ func (n *Node) onSession(s *exchange.Session) {
 	for _, d := range ds {
 		d.send(n.ctx, session{s})
 	}
+	if s.Path() == exchange.Relay {
+		n.onDirect(s.Peer) // if they have met meanwhile
+	}
 }
 
 func (n *Node) dialTimeout() time.Duration { return cmp.Or(n.cfg.DialTimeout, 5*time.Second) }
@@ -313,6 +325,9 @@ func (n *Node) Close() error {
 		n.wg.Wait()
 		if n.exchange != nil {
 			errs = append(errs, n.exchange.Close())
+		}
+		if n.reach != nil {
+			errs = append(errs, n.reach.Close())
 		}
 		if n.kad != nil {
 			errs = append(errs, n.kad.Close())

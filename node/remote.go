@@ -22,6 +22,8 @@ type remote struct {
 	strikes int           // wrong pieces
 	path    exchange.Path // as the picker knows it
 	trip    time.Duration
+	met     bool      // the cores know it
+	since   time.Time // of its session
 }
 
 var errMissing = errors.New("does not have it")
@@ -35,7 +37,7 @@ func (d *download) join(now time.Time, s *exchange.Session) {
 	if d.phase == ended || d.peers[s.Peer] != nil || d.look.crowd.Full() || d.n.bans.has(now, s.Peer) {
 		return
 	}
-	d.peers[s.Peer] = &remote{s: s}
+	d.peers[s.Peer] = &remote{s: s, since: now}
 	d.look.crowd.OnPeer(now, crowdKey(s.Peer), peers.Path(s.Path()), s.RTT())
 	d.exchange.Join(s)
 }
@@ -78,9 +80,10 @@ func (d *download) onOpened(now time.Time, ev exchange.Opened) {
 
 // meet introduces a peer to the cores, once the pieces are known.
 func (d *download) meet(now time.Time, r *remote) {
-	if d.picker == nil || !r.opened || r.missing {
+	if d.picker == nil || !r.opened || r.missing || r.s.Path() == exchange.Relay && !d.relayable(now, r) {
 		return
 	}
+	r.met = true
 	r.path, r.trip = r.s.Path(), r.s.RTT()
 	d.picker.OnPeer(now, key(r), pick.Path(r.path), r.trip)
 	d.policy.OnPeer(now, string(r.s.Peer))
@@ -119,7 +122,7 @@ func (d *download) onHaves(now time.Time, ev exchange.Haves) {
 				r.have.Add(run.First + i)
 			}
 		}
-		if d.picker != nil {
+		if d.picker != nil && r.met {
 			d.gained(now, r, run)
 		}
 	}
@@ -162,7 +165,7 @@ func (d *download) onUnhaves(now time.Time, ev exchange.Unhaves) {
 			r.have.Remove(run.First + i)
 		}
 		run.Count = min(run.Count, len(d.table.Pieces)-run.First)
-		if d.picker != nil && run.Count > 0 {
+		if d.picker != nil && r.met && run.Count > 0 {
 			d.picker.OnUnhave(now, key(r), run.First, run.Count)
 			d.holders(now, run)
 		}
@@ -173,7 +176,9 @@ func (d *download) onUnhaves(now time.Time, ev exchange.Unhaves) {
 func (d *download) forgetHaves(now time.Time, r *remote) {
 	had := r.all || r.have.Count() > 0
 	r.all, r.have = false, exchange.HaveMap{}
-	if d.picker == nil || !had {
+	known := r.met
+	r.met = false
+	if d.picker == nil || !had || !known {
 		return
 	}
 	d.picker.OnGone(now, key(r))

@@ -188,6 +188,7 @@ type Status struct {
 	Swarm        SwarmStatus    `json:"swarm"`
 	DHT          DHTStatus      `json:"dht"`
 	Announce     AnnounceStatus `json:"announce"`
+	Relayed      int64          `json:"relayed_bytes"` // for others, as a relay
 	Peers        []PeerStatus   `json:"peers"`
 	Roots        []RootStatus   `json:"roots"`
 	Uptime       float64        `json:"uptime_s"`
@@ -268,6 +269,8 @@ type PeerStatus struct {
 	Addr      string  `json:"addr"`
 	Transport string  `json:"transport"` // tcp, quic-v1, …
 	Path      string  `json:"path"`      // lan, wan, relay
+	Reached   string  `json:"reached"`   // dial, incoming, punch, lan (behind the same router), relay
+	Took      float64 `json:"reached_s"` // from when a way was first looked for
 	RTT       float64 `json:"rtt_ms"`
 	Received  int64   `json:"received"`
 	Sent      int64   `json:"sent"`

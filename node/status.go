@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/event"
-	"github.com/libp2p/go-libp2p/core/network"
 	ma "github.com/multiformats/go-multiaddr"
 	"github.com/shoal-p2p/shoal/dht"
 	"github.com/shoal-p2p/shoal/merkle"
@@ -73,7 +71,8 @@ func (n *Node) Status(context.Context) (Status, error) {
 	if n.host != nil {
 		s.DHT = DHTStatus{Mode: n.kad.Mode(), RoutingTable: n.kad.Size()}
 		s.Announce = n.announces.report()
-		s.Reachability = n.reachability()
+		s.Reachability = n.reach.State().Reachability
+		s.Relayed = n.reach.Relayed()
 		s.Peers = n.peerStatus()
 	}
 	roots, err := n.store.Roots()
@@ -119,9 +118,10 @@ func (n *Node) peerStatus() []PeerStatus {
 	out := []PeerStatus{}
 	for _, s := range n.exchange.Sessions() {
 		b := n.exchange.Balance(s.Peer)
+		how, took := n.reach.How(s.Conn())
 		addr := s.Conn().RemoteMultiaddr()
 		out = append(out, PeerStatus{
-			ID: s.Peer.String(), Addr: addr.String(), Transport: transportName(addr), Path: s.Path().String(),
+			ID: s.Peer.String(), Addr: addr.String(), Transport: transportName(addr), Path: s.Path().String(), Reached: how, Took: took.Seconds(),
 			RTT: float64(s.RTT().Microseconds()) / 1000, Received: b.Received, Sent: b.Sent, Balance: b.Received - b.Sent,
 			ServedFor: s.ServedFor(),
 		})
@@ -135,26 +135,6 @@ func transportName(a ma.Multiaddr) string {
 		if _, err := a.ValueForProtocol(code); err == nil {
 			return ma.ProtocolWithCode(code).Name
 		}
-	}
-	return "unknown"
-}
-
-// reachability is what others have told this node about its addresses.
-func (n *Node) reachability() string {
-	sub, err := n.host.EventBus().Subscribe(new(event.EvtLocalReachabilityChanged)) // stateful: gives the last at once
-	if err != nil {
-		return "unknown"
-	}
-	defer sub.Close()
-	select {
-	case e := <-sub.Out():
-		switch e.(event.EvtLocalReachabilityChanged).Reachability {
-		case network.ReachabilityPublic:
-			return "public"
-		case network.ReachabilityPrivate:
-			return "private"
-		}
-	default:
 	}
 	return "unknown"
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
 	ma "github.com/multiformats/go-multiaddr"
 	"github.com/shoal-p2p/shoal/swarm"
 	"github.com/shoal-p2p/shoal/swarm/membership"
@@ -126,8 +125,8 @@ func (n *Node) mayAsk() func(peer.AddrInfo) bool {
 	return func(p peer.AddrInfo) bool { return n.private.MayAsk(p.ID) }
 }
 
-// reach are this node's addresses for invites, at most 4.
-func (n *Node) reach() []ma.Multiaddr {
+// ownAddrs are this node's addresses for invites, at most 4.
+func (n *Node) ownAddrs() []ma.Multiaddr {
 	if n.host == nil {
 		return nil
 	}
@@ -145,7 +144,7 @@ func (n *Node) reach() []ma.Multiaddr {
 // not running.
 func (n *Node) tellSwarm() {
 	if n.private != nil {
-		n.private.Told(n.reach())
+		n.private.Told(n.ownAddrs())
 	}
 }
 
@@ -158,7 +157,7 @@ func (n *Node) SwarmInvite(_ context.Context, opt InviteOptions) (string, error)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrUsage, err)
 	}
-	return n.private.Invite(roles, opt.Expires, opt.Uses, n.reach())
+	return n.private.Invite(roles, opt.Expires, opt.Uses, n.ownAddrs())
 }
 
 // SwarmMembers implements API.
@@ -271,18 +270,13 @@ func stamp(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-// guards are the host's options for its limits, and for its part as a relay: in
-// a private swarm both know members from strangers.
-func guards(cfg Config, private *swarm.Swarm, limits network.ResourceManager) []libp2p.Option {
+// guards are the host's options for its limits, which know members from strangers
+// in a private swarm.
+func guards(private *swarm.Swarm, limits network.ResourceManager) []libp2p.Option {
 	var opts []libp2p.Option
-	var rules []relay.Option
 	if private != nil {
 		limits = private.Limit(limits)
 		opts = append(opts, libp2p.ConnectionGater(private.Gater()))
-		rules = append(rules, relay.WithACL(private.ACL()))
-	}
-	if cfg.Relay {
-		opts = append(opts, libp2p.EnableRelayService(rules...))
 	}
 	return append(opts, libp2p.ResourceManager(limits))
 }

@@ -65,9 +65,10 @@ func (r *Reach) onIdentified(e event.EvtPeerIdentificationCompleted) {
 		return
 	}
 	s := plan.Sight{By: string(e.Peer), From: from.Addr(), Transport: t, Addr: at}
-	if local, _, ok := endpoint(e.Conn.LocalMultiaddr()); ok && r.listens(t, local.Port()) {
+	if local, _, ok := endpoint(e.Conn.LocalMultiaddr()); ok {
 		s.Local = local.Port()
 	}
+	r.log.Debug("seen", "by", e.Peer, "from", from, "local", e.Conn.LocalMultiaddr(), "at", e.ObservedAddr)
 	r.mu.Lock()
 	r.book.OnSight(s)
 	if slices.Contains(e.Protocols, r.id("dialback")) && !from.Addr().IsPrivate() {
@@ -107,10 +108,10 @@ func (r *Reach) mind() {
 		}
 		own := interfaces()
 		r.mu.Lock()
-		moved := r.book.OnInterfaces(own)
+		gone, changed := r.book.OnInterfaces(own)
 		r.mu.Unlock()
-		if moved {
-			r.moved(own)
+		if changed {
+			r.moved(gone)
 		}
 		r.askSoon()
 		r.tell()
@@ -119,16 +120,23 @@ func (r *Reach) mind() {
 
 // moved ends what cannot go on: connections from addresses that are gone. Those
 // from a socket that is bound to no address may have used one of them.
-func (r *Reach) moved(own []netip.Addr) {
-	r.log.Info("this machine has other addresses", "now", own)
+func (r *Reach) moved(gone []netip.Addr) {
+	r.log.Info("this machine has other addresses", "gone", gone)
 	if r.cfg.OnMoved != nil {
 		r.cfg.OnMoved()
 	}
 	for _, c := range r.inner.Network().Conns() {
 		at, _, ok := endpoint(c.LocalMultiaddr())
-		if ok && !at.Addr().IsLoopback() && !slices.Contains(own, at.Addr()) {
-			_ = c.Close()
+		to, _, ok2 := endpoint(c.RemoteMultiaddr())
+		if !ok || !ok2 || to.Addr().IsLoopback() || !slices.ContainsFunc(gone, func(a netip.Addr) bool {
+			return a == at.Addr() || at.Addr().IsUnspecified() && a.Is4() == to.Addr().Is4()
+		}) {
+			continue
 		}
+		r.mu.Lock()
+		r.book.Forget(string(c.RemotePeer()))
+		r.mu.Unlock()
+		_ = c.Close()
 	}
 }
 

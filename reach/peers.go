@@ -6,6 +6,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	p2pswarm "github.com/libp2p/go-libp2p/p2p/net/swarm"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 )
@@ -60,10 +61,7 @@ func (r *Reach) Dialling(p peer.ID) {
 func (r *Reach) How(c network.Conn) (string, time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, m := range []*met{r.peers[c.RemotePeer()]} {
-		if m == nil {
-			break
-		}
+	if m := r.peers[c.RemotePeer()]; m != nil {
 		for o, w := range m.how {
 			if o.ID() == c.ID() {
 				return w.how, w.took
@@ -71,6 +69,13 @@ func (r *Reach) How(c network.Conn) (string, time.Duration) {
 		}
 	}
 	return "", 0
+}
+
+// Retry forgets that attempts to dial p have failed lately.
+func (r *Reach) Retry(p peer.ID) {
+	if s, ok := r.inner.Network().(*p2pswarm.Swarm); ok {
+		s.Backoff().Clear(p)
+	}
 }
 
 // Trying reports whether this node and p, connected over a relay, are still at

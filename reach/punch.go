@@ -28,6 +28,7 @@ const (
 	offerTimeout = 10 * time.Second
 	meetTimeout  = 40 * time.Second
 	searchTime   = 11 * time.Second
+	lastGrace    = 3 * time.Second
 	retryFirst   = 30 * time.Second // until a pair that did not meet tries again
 	retryMax     = 10 * time.Minute
 )
@@ -136,19 +137,26 @@ func (r *Reach) listen(ctx context.Context, st network.Stream, p peer.ID) error 
 		return err
 	}
 	_ = st.SetDeadline(time.Time{})
-	end := func() {}
+	end, done := func() {}, make(chan struct{})
+	close(done)
 	defer func() { end() }()
 	for {
 		m, err := read(in)
 		if err != nil {
+			// The caller may be through with a handshake that is not over here.
+			select {
+			case <-done:
+			case <-time.After(lastGrace):
+			case <-ctx.Done():
+			}
 			return err
 		}
 		end() // of the attempt before
 		theirs.addrs = append(m.addrs, theirs.addrs...)
 		try, cancel := context.WithCancel(ctx)
-		done := make(chan struct{})
-		end = func() { cancel(); <-done }
-		r.spawnOr(done, func() {
+		over := make(chan struct{})
+		done, end = over, func() { cancel(); <-over }
+		r.spawnOr(over, func() {
 			if m.search {
 				_, callers := plan.Search(theirs.side, mine.side)
 				_ = r.search(try, p, mine, theirs, !callers)

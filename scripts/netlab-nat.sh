@@ -24,7 +24,7 @@ cd "$(dirname "$0")/.." || exit
 . scripts/lib.sh
 
 types=(public 1 2 3 4 double blocked)
-only=prove,reach,get,lan,move,crowd,budget pairs= modes=both,quic,tcp runs=1 delay= size=64 jobs=3 shoal= hard=()
+only=prove,reach,get,lan,move,crowd,budget pairs= modes=both,quic,tcp runs=1 delay= size=64 jobs=3 shoal=
 while (($#)); do
 	case $1 in
 	--only | --pairs | --modes | --runs | --delay | --size | --jobs | --shoal)
@@ -32,7 +32,7 @@ while (($#)); do
 		printf -v "${1#--}" %s "$2"
 		shift
 		;;
-	--hard) hard=(--punch-hard on) ;;
+	--hard) export SHOAL_PUNCH_HARD=on ;;
 	--small) only=prove,reach,get pairs=3:3 modes=both size=4 jobs=1 ;;
 	--help | -h)
 		sed -n '/^#   scripts/,/^# double/s/^# \{0,3\}//p' scripts/netlab-nat.sh
@@ -225,20 +225,20 @@ launch() {
 	return 1
 }
 
-# public FLAG...: start relay and observer; bootstrap flags are left in boot, the
-# relay's ID in relay_id.
+# public FLAG...: start relay and observer; the relay's ID is left in relay_id, the
+# observer's in watch_id.
 public() {
 	launch relay "$tmp/$P-relay" node --relay --listen /ip4/11.0.0.2/tcp/7461 --listen /ip4/11.0.0.2/udp/7461/quic-v1 "$@" || return
 	relay_id=$("$shoal" --dir "$tmp/$P-relay" id)
 	launch watch "$tmp/$P-watch" node --listen /ip4/11.0.0.4/tcp/7461 --listen /ip4/11.0.0.4/udp/7461/quic-v1 \
 		--bootstrap "/ip4/11.0.0.2/tcp/7461/p2p/$relay_id" || return
-	local id
-	id=$("$shoal" --dir "$tmp/$P-watch" id)
-	boot=()
-	for i in "11.0.0.2 $relay_id" "11.0.0.4 $id"; do
-		set -- $i
-		boot+=(--bootstrap "/ip4/$1/tcp/7461/p2p/$2" --bootstrap "/ip4/$1/udp/7461/quic-v1/p2p/$2")
-	done
+	watch_id=$("$shoal" --dir "$tmp/$P-watch" id)
+}
+
+# boot MODE: flags that name relay and observer by the transports of a mode.
+boot() {
+	[ "$1" = tcp ] || echo --bootstrap "/ip4/11.0.0.2/udp/7461/quic-v1/p2p/$relay_id" --bootstrap "/ip4/11.0.0.4/udp/7461/quic-v1/p2p/$watch_id"
+	[ "$1" = quic ] || echo --bootstrap "/ip4/11.0.0.2/tcp/7461/p2p/$relay_id" --bootstrap "/ip4/11.0.0.4/tcp/7461/p2p/$watch_id"
 }
 
 # await DIR PATTERN SECONDS: wait until a node's status matches; it is left in seen.
@@ -259,12 +259,12 @@ field() { sed -nE "s/.*\"$1\":\"?([^\",}]*).*/\1/p" <<<"$2" | head -n 1; }
 # know relay and observer. Left: from_pid, to_pid, id, cid, and in peer an address of FROM.
 two() {
 	local dir=$tmp/$P-$1-$4
-	launch "h$1" "$dir" share "$5" $(listen "$3" "$4") "${boot[@]}" "${hard[@]}" || return
+	launch "h$1" "$dir" share "$5" $(listen "$3" "$4") $(boot "$3") || return
 	from_pid=$node_pid cid=$(head -n 1 "$dir.out" | cut -f 1)
-	launch "h$2" "$tmp/$P-$2-$4" node $(listen "$3" "$4") "${boot[@]}" "${hard[@]}" || return
+	launch "h$2" "$tmp/$P-$2-$4" node $(listen "$3" "$4") $(boot "$3") || return
 	to_pid=$node_pid id=$("$shoal" --dir "$dir" id)
 	await "$dir" "11\.0\.0\.2/[^\"]*p2p-circuit|\"reachability\":\"public\"" 8 || { say "$P: no circuit for $1 ($3): $(tail -n 1 "$dir.err")"; return 1; }
-	peer=$(grep -oE '"/ip4/11\.0\.0\.2[^"]*p2p-circuit/p2p/[^"]*"' <<<"$seen" | tr -d '"' | head -n 1)
+	peer=$(grep -oE '"/ip4/11\.0\.0\.2[^"]*p2p-circuit/p2p/[^"]*"' <<<"$seen" | tr -d '"' | grep -E "$([ "$3" = quic ] && echo quic || echo /tcp/)" | head -n 1)
 	# A public node needs no relay: who wants it dials it.
 	[ -n "$peer" ] || peer=$(grep -oE '"/ip4/11[^"]*"' <<<"$seen" | tr -d '"' | head -n 1)
 	await "$tmp/$P-$2-$4" '"reachability":"(public|private)"' 8
@@ -518,7 +518,7 @@ budget() {
 	symmetric $((size * 2))MiB
 	figure "4 x 4 with a budget, no origin" "exit $code, $elapsed s, relay $(bytes_from relay)" "all by relay" "$(holds "$code == 0 && $same && $(bytes_from relay) == $B")"
 	figure "  the relay's own count of $relayed at its cable" "$used" "within 5%" "$(holds "${used:-0} >= 0.95 * $B && ${used:-0} <= 1.05 * $relayed && $relayed <= 1.1 * ${used:-1}")"
-	symmetric 0 --origin http://11.0.0.5/big
+	symmetric off --origin http://11.0.0.5/big
 	figure "4 x 4 with an origin, budget 0" "exit $code, $elapsed s, origin $(bytes_from origin)" "all by origin" "$(holds "$code == 0 && $same && $(bytes_from origin) == $B")"
 	figure "  at the relay's cable" "$relayed bytes" "at most 2 MB" "$(holds "$relayed <= 2000000")"
 	symmetric ${limit}MiB

@@ -42,7 +42,7 @@ type Sight struct {
 	By        string     // the observer
 	From      netip.Addr // its address
 	Transport Transport
-	Local     uint16 // the listening port that the connection used here
+	Local     uint16 // the port that the connection used here
 	Addr      netip.AddrPort
 }
 
@@ -76,15 +76,26 @@ type Book struct {
 }
 
 // OnInterfaces tells of the addresses that this machine has. If they are others
-// than before, what was seen is forgotten. It reports whether they are.
-func (b *Book) OnInterfaces(own []netip.Addr) bool {
+// than before, whether it can be dialled is asked anew. It returns those that are
+// gone, and whether anything has changed.
+func (b *Book) OnInterfaces(own []netip.Addr) (gone []netip.Addr, changed bool) {
 	own = slices.Clone(own)
 	slices.SortFunc(own, netip.Addr.Compare)
 	if slices.Equal(own, b.own) {
-		return false
+		return nil, false
 	}
-	*b = Book{own: own, mapped: b.mapped}
-	return true
+	for _, a := range b.own {
+		if !slices.Contains(own, a) {
+			gone = append(gone, a)
+		}
+	}
+	*b = Book{own: own, mapped: b.mapped, sights: b.sights}
+	return gone, true
+}
+
+// Forget drops what an observer saw, by a connection that is no more.
+func (b *Book) Forget(by string) {
+	b.sights = slices.DeleteFunc(b.sights, func(s Sight) bool { return s.By == by })
 }
 
 // OnMapped tells whether a router forwards a port to this node.
@@ -128,9 +139,10 @@ func (b *Book) Mapping(t Transport) Mapping {
 			if s.Addr.Port() == s.Local {
 				m = Kept
 			}
-		case s.From != first.From && s.Addr != first.Addr:
+		case s.Local != first.Local || s.From == first.From: // compares with nothing
+		case s.Addr != first.Addr:
 			return Differs
-		case s.From != first.From:
+		default:
 			m = Same
 		}
 	}

@@ -29,7 +29,8 @@ func TestMapping(t *testing.T) {
 		{"two differ", []Sight{seen("a", a, UDP, 7461, us+"900"), seen("b", b, UDP, 7461, us+"901")}, Differs, Private},
 		{"two at one address say as much as one", []Sight{seen("a", a, UDP, 7461, us+"900"), seen("b", a, UDP, 7461, us+"901")}, Changed, Private},
 		{"seen where we are", []Sight{seen("a", a, UDP, 7461, "11.0.0.9:7461")}, None, Uncertain},
-		{"a port of the moment", []Sight{seen("a", a, UDP, 0, us+"900")}, Unknown, Private},
+		{"no port", []Sight{seen("a", a, UDP, 0, us+"900")}, Unknown, Private},
+		{"two ports of ours say nothing together", []Sight{seen("a", a, UDP, 7461, us+"900"), seen("b", b, UDP, 7462, us+"901")}, Changed, Private},
 	} {
 		var book Book
 		book.OnInterfaces([]netip.Addr{netip.MustParseAddr("192.168.1.2"), netip.MustParseAddr("11.0.0.9")})
@@ -79,7 +80,11 @@ func TestReachability(t *testing.T) {
 	if b.Reachability() != Private {
 		t.Error("two failures do not")
 	}
-	if !b.OnInterfaces([]netip.Addr{netip.MustParseAddr("11.0.0.8")}) || b.Reachability() != Uncertain {
+	gone, changed := b.OnInterfaces([]netip.Addr{netip.MustParseAddr("11.0.0.8")})
+	if !changed || len(gone) != 1 || gone[0] != netip.MustParseAddr("11.0.0.9") {
+		t.Errorf("gone %v, changed %v", gone, changed)
+	}
+	if b.Forget("a"); b.Reachability() != Uncertain {
 		t.Error("another address, the same certainty")
 	}
 }
