@@ -26,7 +26,7 @@ func (o Option) Env() string {
 // TestOneFieldOneOption holds the two together.
 func Options() []Option {
 	return []Option{
-		{"listen", "MULTIADDR", true, "TCP and QUIC on port 7461, or a free one", "listen here"},
+		{"listen", "MULTIADDR", true, "TCP and QUIC on 7461 or a free port", "listen here"},
 		{"bootstrap", "MULTIADDR", true, "none", "join through this node, an address ending in /p2p/ID"},
 		{"mdns", "on|off", false, "on", "find nodes on the LAN"},
 		{"portmap", "on|off", false, "on", "ask the router for a port by UPnP or NAT-PMP"},
@@ -38,9 +38,9 @@ func Options() []Option {
 		{"store-max", "SIZE", false, "10% of the free disk, at most 50GB", "keep at most so much of what was only read, such as 20GB, off or unlimited"},
 		{"announce", "roots|files|pieces", false, "roots", "what is announced in the DHT"},
 		{"relay", "", false, "off", "run as a public node that relays for others"},
-		{"relay-data", "SIZE", false, "256MiB", "as a relay, carry so much between two peers in an hour, or off"},
-		{"relay-day", "SIZE", false, "10GiB", "as a relay, carry so much in a day"},
-		{"punch-hard", "on|off", false, "off", "search for the port of a router that changes it: 2000 packets a peer"},
+		{"relay-data", "SIZE", false, "256MiB", "relayed for two peers in an hour at most, or off"},
+		{"relay-day", "SIZE", false, "10GiB", "relayed in a day at most"},
+		{"punch-hard", "on|off", false, "off", "search for a changing router port"},
 		{"create", "NAME", false, "none", "make the private swarm NAME, this node its first member"},
 		{"join", "INVITE", false, "none", "join a private swarm; - reads the invite from standard input"},
 		{"authority", "FILE", false, "DIR/authority.key", "the private swarm's own key"},
