@@ -26,7 +26,7 @@ func (o Option) Env() string {
 // TestOneFieldOneOption holds the two together.
 func Options() []Option {
 	return []Option{
-		{"listen", "MULTIADDR", true, "TCP and QUIC on 7461 or a free port", "listen here"},
+		{"listen", "MULTIADDR", true, "TCP and QUIC on port 7461, or a free one", "listen here"},
 		{"bootstrap", "MULTIADDR", true, "none", "join through this node, an address ending in /p2p/ID"},
 		{"mdns", "on|off", false, "on", "find nodes on the LAN"},
 		{"portmap", "on|off", false, "on", "ask the router for a port by UPnP or NAT-PMP"},
