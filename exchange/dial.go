@@ -84,7 +84,7 @@ func (x *Exchange) Improve(ctx context.Context, p peer.ID) error {
 		return nil
 	}
 	for _, c := range x.host.Network().ConnsToPeer(p) {
-		if pathOf(c, x.lan, true) == Relay {
+		if relayed(c) {
 			continue
 		}
 		_, err := x.greet(ctx, p)

@@ -25,7 +25,7 @@ func (p Path) String() string { return [...]string{"lan", "wan", "relay"}[p] }
 // near (found by mDNS, or with a public address that is ours too); else wan.
 func pathOf(c network.Conn, nets []netip.Prefix, near bool) Path {
 	addr := c.RemoteMultiaddr()
-	if _, err := addr.ValueForProtocol(ma.P_CIRCUIT); err == nil || c.Stat().Limited {
+	if relayed(c) {
 		return Relay
 	}
 	ip, err := manet.ToIP(addr)
@@ -87,4 +87,10 @@ func placeOf(m ma.Multiaddr) string {
 		return ""
 	}
 	return ip.String()
+}
+
+// relayed reports whether a connection goes over a relay.
+func relayed(c network.Conn) bool {
+	_, err := c.RemoteMultiaddr().ValueForProtocol(ma.P_CIRCUIT)
+	return err == nil || c.Stat().Limited
 }

@@ -124,7 +124,7 @@ func (d *download) sample(now time.Time, r *remote) {
 	received, sent := r.s.Amounts()
 	d.look.crowd.OnMoved(now, crowdKey(r.s.Peer), received+sent)
 	path, trip := r.s.Path(), r.s.RTT()
-	if d.picker == nil || !r.opened || r.missing || path == r.path && trip == r.trip {
+	if d.picker == nil || !r.opened || r.missing || !r.met || path == r.path && trip == r.trip {
 		return
 	}
 	r.path, r.trip = path, trip
