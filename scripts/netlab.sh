@@ -7,6 +7,7 @@
 #
 # A lab is a script netlab-LAB.sh of this folder; each has its own --help:
 #   crowd    one holder, many downloaders at once, links with rates
+#   limits   what --upload and --download let through
 #   nat      hosts behind NATs of every kind, a relay, the ways between them
 #   office   a holder far away, desks on one LAN behind one address
 #   origin   what an HTTP origin and a crowd cost each other
