@@ -18,6 +18,7 @@ func (l *Ledger) Next(now time.Time) (PeerKey, bool) {
 	case l.owed.Len() > 0:
 		a = l.owed.next(now, l.unit, l.cfg)
 	case public:
+		l.strangers.most = keptMost * l.unit
 		a = l.strangers.next(now)
 	default:
 		return "", false
@@ -47,6 +48,10 @@ func (l *Ledger) Served(peer PeerKey) Reason {
 	}
 	return ""
 }
+
+// keptMost is how many bytes one prefix gets at a seed before another that got
+// more: 16 pieces, the quota of a turn in algorithms.md 2.3.
+const keptMost = 16 << 20
 
 // wait changes what a peer waits for, never to less than nothing.
 func (l *Ledger) wait(a *account, n, free int64) {

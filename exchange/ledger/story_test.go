@@ -15,7 +15,7 @@ import (
 // TestStories plays testdata/stories: one file a story. The commands are
 //
 //	peer a [prefix=P] [group] [value=V]   a peer connects
-//	gave a 5MiB, queue a 2MiB, free a 1MiB, gone a
+//	gave a 5MiB, passed a 5MiB, queue a 2MiB, free a 1MiB, gone a
 //	restore a received=1GiB sent=0MiB
 //	serve 4MiB [rate=10MiB] [names]       sends blocks of 64 KiB and says to whom
 //	pass 10m                              time goes by
@@ -49,6 +49,8 @@ func (s *story) run(t *testing.T, d *datadriven.TestData) string {
 		s.peer(t, d, peer)
 	case "gave":
 		s.l.OnReceived(s.now, peer, n)
+	case "passed":
+		s.l.OnPassed(s.now, peer, n)
 	case "queue":
 		s.l.Queue(s.now, peer, n)
 		s.queued[peer] += n

@@ -56,6 +56,7 @@ type rotation struct {
 	waiting int // peers
 	units   map[string]*unit
 	nets    map[string]float64 // what each got less what it passed on; nil: all are equal
+	most    float64            // difference between nets that counts
 	queue   list.List          // of *unit that wait, the next first
 	holder  string             // whose turn it is
 	serving *account           // the peer of holder that it began with
@@ -110,6 +111,12 @@ func (r *rotation) first() *unit {
 	for e := r.queue.Front().Next(); e != nil; e = e.Next() {
 		if u := e.Value.(*unit); r.nets[u.key] < r.nets[best.key] {
 			best = u
+		}
+	}
+	limit := r.nets[best.key] + r.most
+	for e := r.queue.Front(); e != nil; e = e.Next() {
+		if key := e.Value.(*unit).key; r.nets[key] > limit {
+			r.nets[key] = limit // who got much long ago is not kept waiting for long
 		}
 	}
 	return best
