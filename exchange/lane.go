@@ -55,9 +55,9 @@ func (l *lane) meet(now time.Time, to *Session, b ledger.Balance) {
 }
 
 // describe sets by which rules a session is served.
-func (l *lane) describe(to *Session, prefix, place string, class ledger.Class) {
+func (l *lane) describe(to *Session, place string, class ledger.Class) {
 	l.with(to, func(key ledger.PeerKey) {
-		l.uploads.Ledger().Prefix(key, prefix)
+		l.uploads.Ledger().Prefix(key, place)
 		l.uploads.OnPlace(key, place)
 		l.uploads.Ledger().Class(key, class)
 	})

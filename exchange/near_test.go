@@ -3,6 +3,7 @@ package exchange
 import (
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -114,6 +115,9 @@ func TestPrefix(t *testing.T) {
 	} {
 		if got := prefixOf(ma.StringCast(in)); got != want {
 			t.Errorf("%s: %q, want %q", in, got, want)
+		}
+		if got := placeOf(ma.StringCast(in)); got != strings.Replace(want, "11.0.0.0/24", "11.0.0.7/32", 1) {
+			t.Errorf("%s: place %q", in, got)
 		}
 	}
 }

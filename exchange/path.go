@@ -49,7 +49,15 @@ func pathOf(c network.Conn, nets []netip.Prefix, near bool) Path {
 // prefixOf is what newcomers from one place have in common: the /24 or /56 of a
 // public address, the whole of any other, since one lab is one /24. A relayed
 // peer has its relay's.
-func prefixOf(m ma.Multiaddr) string {
+func prefixOf(m ma.Multiaddr) string { return cut(m, 24) }
+
+// placeOf is what has turns of its own: an address, of IPv6 the /56 that one line
+// has. "" if there is none.
+func placeOf(m ma.Multiaddr) string { return cut(m, 32) }
+
+// cut is the network of a public address, with so many bits of IPv4, or the whole
+// of any other; "" if there is none.
+func cut(m ma.Multiaddr, v4 int) string {
 	ip, err := manet.ToIP(m)
 	a, ok := netip.AddrFromSlice(ip)
 	if err != nil || !ok {
@@ -60,7 +68,7 @@ func prefixOf(m ma.Multiaddr) string {
 	switch {
 	case !manet.IsPublicAddr(m):
 	case a.Is4():
-		bits = 24
+		bits = v4
 	default:
 		bits = 56
 	}
@@ -78,15 +86,6 @@ func inAny(a netip.Addr, nets []netip.Prefix) bool {
 		}
 	}
 	return false
-}
-
-// placeOf is the address of a host, "" if there is none.
-func placeOf(m ma.Multiaddr) string {
-	ip, err := manet.ToIP(m)
-	if err != nil {
-		return ""
-	}
-	return ip.String()
 }
 
 // relayed reports whether a connection goes over a relay.

@@ -78,7 +78,7 @@ func (s *server) meet(to *Session) {
 	b := s.balance(to.Peer)
 	for _, l := range s.lanes {
 		l.meet(time.Now(), to, ledger.Balance(b))
-		l.describe(to, to.prefix, to.place, s.class())
+		l.describe(to, to.place, s.class())
 	}
 }
 

@@ -37,7 +37,7 @@ type Session struct {
 
 	x        *Exchange
 	prefix   string       // of its address: those who share it share a newcomer's free set
-	place    string       // its address
+	place    string       // its address: those who share it take turns as one
 	seenAs   []netip.Addr // public addresses of the peer, as it says
 	stream   network.Stream
 	outbound bool

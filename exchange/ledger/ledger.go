@@ -84,9 +84,8 @@ func (l *Ledger) Value(peer PeerKey, v float64) {
 	l.account(peer).value = min(max(v, 1.0/8), 8)
 }
 
-// Prefix sets the address prefix that newcomers share: the /24 or /56 of a
-// public address, the whole address for private ranges (one lab is one /24).
-// A peer without one is its own prefix.
+// Prefix sets the address that strangers share: those behind one have the place
+// of one. A peer without it is its own.
 func (l *Ledger) Prefix(peer PeerKey, prefix string) {
 	a := l.account(peer)
 	if a.prefix == prefix {
