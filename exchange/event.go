@@ -42,6 +42,13 @@ type Rejected struct {
 	Busy  bool
 }
 
+// Offered says that a peer would now send a piece that was asked of others too.
+// Request it again, not tied, or Cancel it.
+type Offered struct {
+	From  *Session
+	Piece int
+}
+
 // Claims says that a peer is fetching pieces from the origin for up to TTL milliseconds.
 type Claims struct {
 	From *Session

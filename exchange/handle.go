@@ -41,6 +41,8 @@ func (s *Session) handle(m *pb.Message) error {
 		return s.onClaim(b.Claim)
 	case *pb.Message_Peers:
 		return s.onPeers(b.Peers)
+	case *pb.Message_Offer:
+		s.onOffer(b.Offer)
 	case *pb.Message_Ack:
 		return s.onAck(b.Ack.GetBytes())
 	case *pb.Message_Ping:
@@ -306,8 +308,24 @@ func (s *Session) onClaim(c *pb.Claim) error {
 
 func (s *Session) onReject(j *pb.Reject) {
 	r := s.rootOf(j.GetHandle())
-	if r != nil && s.drop(r, int(j.Piece)) {
+	if r != nil && s.drop(r, int(j.Piece)) != nil {
 		r.deliver(Rejected{From: s, Piece: int(j.Piece), Busy: j.Reason == pb.Reject_BUSY})
+	}
+}
+
+// onOffer asks the owner of a root whether it still wants a piece of this peer.
+func (s *Session) onOffer(o *pb.Offer) {
+	r := s.rootOf(o.GetHandle())
+	if r == nil {
+		return
+	}
+	s.mu.Lock()
+	wanted := s.pending[pendingKey{r, int(o.Piece)}] != nil
+	s.mu.Unlock()
+	if wanted {
+		r.deliver(Offered{From: s, Piece: int(o.Piece)})
+	} else {
+		s.postCancel(r, int(o.Piece))
 	}
 }
 
@@ -342,7 +360,7 @@ func (s *Session) onRequest(q *pb.Request) error {
 	}
 	parts := 0
 	for part := range r.split(int(q.Piece), int(q.First), int(q.Count)) {
-		part.Urgent, part.Free = q.Urgent, s.isFree(r, part.Piece)
+		part.Urgent, part.Tied, part.Free = q.Urgent, q.Tied, s.isFree(r, part.Piece)
 		reason, ok := pb.Reject_NOT_HELD, r.holds(part.Piece)
 		if ok && !s.x.server.queue(s, part) {
 			ok, reason = false, pb.Reject_BUSY

@@ -27,6 +27,16 @@ func (in *incoming) cancel() {
 	in.free()
 }
 
+// came is how many bytes have come, in whole blocks.
+func (in *incoming) came() int {
+	n := blocks(in.size)
+	came := (n - bits.OnesCount32(in.missing)) * Block
+	if in.missing>>(n-1) == 0 { // the last one, which may be shorter
+		came -= n*Block - in.size
+	}
+	return came
+}
+
 // free gives the buffer of a cancelled piece back, once nobody fills it.
 func (in *incoming) free() {
 	if in.cancelled && !in.busy && in.data != nil {
@@ -47,10 +57,12 @@ type Ask struct {
 	Piece, First, Count int
 	Size                int  // bytes of the whole piece
 	Urgent              bool // a reader waits for it
+	Tied                bool // asked of others too: it is offered before it comes
+	Again               bool // takes an offer: it was asked before
 }
 
 func (a Ask) follows(b Ask) bool {
-	return a.Urgent == b.Urgent && a.Piece == b.Piece+1 && a.First == 0 && b.First+b.Count == blocks(b.Size)
+	return a.Urgent == b.Urgent && a.Tied == b.Tied && a.Piece == b.Piece+1 && a.First == 0 && b.First+b.Count == blocks(b.Size)
 }
 
 // bytes of the blocks that are asked for.
@@ -70,6 +82,9 @@ func (r *Root) Request(s *Session, asks []Ask) {
 	handle := m.ours
 	for _, a := range asks {
 		k := pendingKey{r, a.Piece}
+		if a.Again {
+			continue
+		}
 		if s.pending[k] == nil {
 			s.pending[k] = &incoming{size: a.Size, missing: 1<<blocks(a.Size) - 1}
 		}
@@ -79,7 +94,7 @@ func (r *Root) Request(s *Session, asks []Ask) {
 	for len(asks) > 0 {
 		q := &pb.Request{
 			Handle: handle, Piece: uint32(asks[0].Piece), First: uint32(asks[0].First),
-			Count: uint32(asks[0].Count), Urgent: asks[0].Urgent,
+			Count: uint32(asks[0].Count), Urgent: asks[0].Urgent, Tied: asks[0].Tied,
 		}
 		n := 1
 		for n < len(asks) && asks[n].follows(asks[n-1]) && q.Count+uint32(asks[n].Count) <= maxRequest {
@@ -91,12 +106,15 @@ func (r *Root) Request(s *Session, asks []Ask) {
 	}
 }
 
-// Cancel takes back all that was asked of s for a piece. What is on its way
-// comes as Wasted.
-func (r *Root) Cancel(s *Session, piece int) {
-	if s.drop(r, piece) {
-		s.postCancel(r, piece)
+// Cancel takes back all that was asked of s for a piece, and tells how many bytes
+// of it had come. What is on its way comes as Wasted.
+func (r *Root) Cancel(s *Session, piece int) (lost int) {
+	in := s.drop(r, piece)
+	if in == nil {
+		return 0
 	}
+	s.postCancel(r, piece)
+	return in.came()
 }
 
 func (s *Session) postCancel(r *Root, piece int) {
@@ -112,17 +130,16 @@ func (r *Root) Bad(s *Session, piece int) {
 	}
 }
 
-// drop forgets a pending piece and reports whether it was pending.
-func (s *Session) drop(r *Root, piece int) bool {
+// drop forgets a pending piece and returns it, nil if it was not pending.
+func (s *Session) drop(r *Root, piece int) *incoming {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	in := s.pending[pendingKey{r, piece}]
-	if in == nil {
-		return false
+	if in != nil {
+		delete(s.pending, pendingKey{r, piece})
+		in.cancel()
 	}
-	delete(s.pending, pendingKey{r, piece})
-	in.cancel()
-	return true
+	return in
 }
 
 // CancelAll takes back all that was asked of s for the root.

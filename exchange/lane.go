@@ -100,23 +100,53 @@ func (l *lane) queue(now time.Time, to *Session, p upload.Part) (ok bool) {
 
 // next waits for a slot and for something to send, and takes a frame off its
 // queue. False when the lane is closed.
-func (l *lane) next() (*Session, upload.Part, bool) {
+func (l *lane) next() (to *Session, p upload.Part, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for !l.closed {
+		var offers []func()
 		if l.slots > 0 {
-			now := time.Now()
-			if key, p, ok := l.uploads.Next(now); ok {
-				l.slots--
-				return l.queues[key], p, true
-			}
-			if at := l.uploads.Deadline(); !at.IsZero() {
-				l.alarm.Reset(at.Sub(now))
-			}
+			to, p, ok = l.choose(time.Now())
+			offers = l.offers()
 		}
-		l.wake.Wait()
+		if len(offers) > 0 { // sessions are locked before lanes
+			l.mu.Unlock()
+			for _, offer := range offers {
+				offer()
+			}
+			l.mu.Lock()
+		}
+		if ok {
+			return to, p, true
+		}
+		if len(offers) == 0 {
+			l.wake.Wait()
+		}
 	}
 	return nil, upload.Part{}, false
+}
+
+// choose takes what goes out next, and a slot for it. mu is held.
+func (l *lane) choose(now time.Time) (*Session, upload.Part, bool) {
+	key, p, ok := l.uploads.Next(now)
+	if !ok {
+		if at := l.uploads.Deadline(); !at.IsZero() {
+			l.alarm.Reset(at.Sub(now))
+		}
+		return nil, p, false
+	}
+	l.slots--
+	return l.queues[key], p, true
+}
+
+// offers are the offers to make. mu is held.
+func (l *lane) offers() (offers []func()) {
+	for _, o := range l.uploads.Offers() {
+		if to := l.queues[o.Peer]; to != nil {
+			offers = append(offers, func() { to.offer(o.Root.(*Root), o.Piece) })
+		}
+	}
+	return offers
 }
 
 // vacate gives a slot back.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/shoal-p2p/shoal/exchange/pb"
 )
 
 // frameTimeout is how long one frame may take: 2 MiB at 35 KiB/s.
@@ -49,6 +50,13 @@ func (s *Session) writeFrame(l *lane, f frame, body []byte) error {
 			return nil
 		})
 	})
+}
+
+// offer asks the peer whether it still wants a piece.
+func (s *Session) offer(r *Root, piece int) {
+	if h := s.handleOf(r); h != 0 {
+		s.post(&pb.Message{Body: &pb.Message_Offer{Offer: &pb.Offer{Handle: h, Piece: uint32(piece)}}})
+	}
 }
 
 // depart notes a frame that goes out; false if too many are on their way.

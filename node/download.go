@@ -145,6 +145,8 @@ func (d *download) apply(ctx context.Context, ev exchange.Event, now time.Time) 
 		d.onReceived(ev)
 	case exchange.Rejected:
 		d.onRejected(now, ev)
+	case exchange.Offered:
+		d.onOffered(now, ev)
 	case exchange.Wasted:
 		d.count.duplicate += int64(ev.Bytes)
 	case exchange.Claims:
@@ -239,7 +241,7 @@ func (d *download) advancePieces(ctx context.Context, now time.Time) time.Time {
 	plan := d.picker.Advance(now)
 	for _, c := range plan.Cancels {
 		if r := d.peers[peer.ID(c.Peer)]; r != nil {
-			d.exchange.Cancel(r.s, c.Piece)
+			d.count.duplicate += int64(d.exchange.Cancel(r.s, c.Piece))
 		}
 	}
 	for _, piece := range plan.Freed {
@@ -277,7 +279,8 @@ func (d *download) request(now time.Time, plan []pick.Request) {
 		if asks[r] == nil {
 			order = append(order, r)
 		}
-		asks[r] = append(asks[r], exchange.Ask{Piece: q.Piece, First: q.First, Count: q.Count, Size: d.table.Pieces[q.Piece].Size})
+		asks[r] = append(asks[r], exchange.Ask{Piece: q.Piece, First: q.First, Count: q.Count, Size: d.table.Pieces[q.Piece].Size,
+			Urgent: q.Urgent, Tied: q.Tied, Again: q.Again})
 		if q.First == 0 {
 			d.policy.OnAsked(now, q.Piece, true)
 		}

@@ -229,6 +229,15 @@ func (d *download) onRejected(now time.Time, ev exchange.Rejected) {
 	}
 }
 
+// onOffered answers a peer that would send a piece which others were asked for too.
+func (d *download) onOffered(now time.Time, ev exchange.Offered) {
+	if r := d.of(ev.From); r != nil && d.picker != nil {
+		d.picker.OnOffer(now, key(r), ev.Piece)
+	} else {
+		d.exchange.Cancel(ev.From, ev.Piece)
+	}
+}
+
 func (d *download) onArrived(now time.Time, ev exchange.Arrived) {
 	if r := d.of(ev.From); r != nil && d.picker != nil {
 		d.useful = now

@@ -70,7 +70,7 @@ func (x Reject_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Reject_Reason.Descriptor instead.
 func (Reject_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{12, 0}
+	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{13, 0}
 }
 
 // Message is one control message. Exactly one field is set; a receiver ignores
@@ -96,6 +96,7 @@ type Message struct {
 	//	*Message_Pong
 	//	*Message_SubHashes
 	//	*Message_Ack
+	//	*Message_Offer
 	Body          isMessage_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -291,6 +292,15 @@ func (x *Message) GetAck() *Ack {
 	return nil
 }
 
+func (x *Message) GetOffer() *Offer {
+	if x != nil {
+		if x, ok := x.Body.(*Message_Offer); ok {
+			return x.Offer
+		}
+	}
+	return nil
+}
+
 type isMessage_Body interface {
 	isMessage_Body()
 }
@@ -363,6 +373,10 @@ type Message_Ack struct {
 	Ack *Ack `protobuf:"bytes,17,opt,name=ack,proto3,oneof"`
 }
 
+type Message_Offer struct {
+	Offer *Offer `protobuf:"bytes,18,opt,name=offer,proto3,oneof"`
+}
+
 func (*Message_Hello) isMessage_Body() {}
 
 func (*Message_Open) isMessage_Body() {}
@@ -396,6 +410,8 @@ func (*Message_Pong) isMessage_Body() {}
 func (*Message_SubHashes) isMessage_Body() {}
 
 func (*Message_Ack) isMessage_Body() {}
+
+func (*Message_Offer) isMessage_Body() {}
 
 // Hello is the first message of either side.
 type Hello struct {
@@ -925,7 +941,9 @@ type Request struct {
 	First  uint32                 `protobuf:"varint,3,opt,name=first,proto3" json:"first,omitempty"`
 	Count  uint32                 `protobuf:"varint,4,opt,name=count,proto3" json:"count,omitempty"`
 	// A reader waits for it: it goes before what was asked otherwise.
-	Urgent        bool `protobuf:"varint,5,opt,name=urgent,proto3" json:"urgent,omitempty"`
+	Urgent bool `protobuf:"varint,5,opt,name=urgent,proto3" json:"urgent,omitempty"`
+	// Other peers are asked for it too: an Offer comes before it is sent.
+	Tied          bool `protobuf:"varint,6,opt,name=tied,proto3" json:"tied,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -995,6 +1013,67 @@ func (x *Request) GetUrgent() bool {
 	return false
 }
 
+func (x *Request) GetTied() bool {
+	if x != nil {
+		return x.Tied
+	}
+	return false
+}
+
+// Offer says that a piece which was asked tied would be sent now. It is taken by
+// the same Request, not tied, or refused by a Cancel.
+type Offer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Handle        uint32                 `protobuf:"varint,1,opt,name=handle,proto3" json:"handle,omitempty"`
+	Piece         uint32                 `protobuf:"varint,2,opt,name=piece,proto3" json:"piece,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Offer) Reset() {
+	*x = Offer{}
+	mi := &file_exchange_pb_exchange_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Offer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Offer) ProtoMessage() {}
+
+func (x *Offer) ProtoReflect() protoreflect.Message {
+	mi := &file_exchange_pb_exchange_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Offer.ProtoReflect.Descriptor instead.
+func (*Offer) Descriptor() ([]byte, []int) {
+	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Offer) GetHandle() uint32 {
+	if x != nil {
+		return x.Handle
+	}
+	return 0
+}
+
+func (x *Offer) GetPiece() uint32 {
+	if x != nil {
+		return x.Piece
+	}
+	return 0
+}
+
 // Ack tells how many bytes of frames have come in this session in all, wanted
 // or not.
 type Ack struct {
@@ -1006,7 +1085,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_exchange_pb_exchange_proto_msgTypes[10]
+	mi := &file_exchange_pb_exchange_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1018,7 +1097,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_exchange_pb_exchange_proto_msgTypes[10]
+	mi := &file_exchange_pb_exchange_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1031,7 +1110,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{10}
+	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Ack) GetBytes() uint64 {
@@ -1052,7 +1131,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_exchange_pb_exchange_proto_msgTypes[11]
+	mi := &file_exchange_pb_exchange_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1064,7 +1143,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_exchange_pb_exchange_proto_msgTypes[11]
+	mi := &file_exchange_pb_exchange_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1077,7 +1156,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{11}
+	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Cancel) GetHandle() uint32 {
@@ -1106,7 +1185,7 @@ type Reject struct {
 
 func (x *Reject) Reset() {
 	*x = Reject{}
-	mi := &file_exchange_pb_exchange_proto_msgTypes[12]
+	mi := &file_exchange_pb_exchange_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1118,7 +1197,7 @@ func (x *Reject) String() string {
 func (*Reject) ProtoMessage() {}
 
 func (x *Reject) ProtoReflect() protoreflect.Message {
-	mi := &file_exchange_pb_exchange_proto_msgTypes[12]
+	mi := &file_exchange_pb_exchange_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1131,7 +1210,7 @@ func (x *Reject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reject.ProtoReflect.Descriptor instead.
 func (*Reject) Descriptor() ([]byte, []int) {
-	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{12}
+	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Reject) GetHandle() uint32 {
@@ -1166,7 +1245,7 @@ type Bad struct {
 
 func (x *Bad) Reset() {
 	*x = Bad{}
-	mi := &file_exchange_pb_exchange_proto_msgTypes[13]
+	mi := &file_exchange_pb_exchange_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1178,7 +1257,7 @@ func (x *Bad) String() string {
 func (*Bad) ProtoMessage() {}
 
 func (x *Bad) ProtoReflect() protoreflect.Message {
-	mi := &file_exchange_pb_exchange_proto_msgTypes[13]
+	mi := &file_exchange_pb_exchange_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1191,7 +1270,7 @@ func (x *Bad) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bad.ProtoReflect.Descriptor instead.
 func (*Bad) Descriptor() ([]byte, []int) {
-	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{13}
+	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Bad) GetHandle() uint32 {
@@ -1220,7 +1299,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_exchange_pb_exchange_proto_msgTypes[14]
+	mi := &file_exchange_pb_exchange_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1232,7 +1311,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_exchange_pb_exchange_proto_msgTypes[14]
+	mi := &file_exchange_pb_exchange_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1245,7 +1324,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{14}
+	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Claim) GetHandle() uint32 {
@@ -1280,7 +1359,7 @@ type Peers struct {
 
 func (x *Peers) Reset() {
 	*x = Peers{}
-	mi := &file_exchange_pb_exchange_proto_msgTypes[15]
+	mi := &file_exchange_pb_exchange_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1292,7 +1371,7 @@ func (x *Peers) String() string {
 func (*Peers) ProtoMessage() {}
 
 func (x *Peers) ProtoReflect() protoreflect.Message {
-	mi := &file_exchange_pb_exchange_proto_msgTypes[15]
+	mi := &file_exchange_pb_exchange_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1305,7 +1384,7 @@ func (x *Peers) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peers.ProtoReflect.Descriptor instead.
 func (*Peers) Descriptor() ([]byte, []int) {
-	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{15}
+	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Peers) GetHandle() uint32 {
@@ -1331,7 +1410,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_exchange_pb_exchange_proto_msgTypes[16]
+	mi := &file_exchange_pb_exchange_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1343,7 +1422,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_exchange_pb_exchange_proto_msgTypes[16]
+	mi := &file_exchange_pb_exchange_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1356,7 +1435,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{16}
+	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Ping) GetNonce() uint64 {
@@ -1378,7 +1457,7 @@ type SubHashes struct {
 
 func (x *SubHashes) Reset() {
 	*x = SubHashes{}
-	mi := &file_exchange_pb_exchange_proto_msgTypes[17]
+	mi := &file_exchange_pb_exchange_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1390,7 +1469,7 @@ func (x *SubHashes) String() string {
 func (*SubHashes) ProtoMessage() {}
 
 func (x *SubHashes) ProtoReflect() protoreflect.Message {
-	mi := &file_exchange_pb_exchange_proto_msgTypes[17]
+	mi := &file_exchange_pb_exchange_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1403,7 +1482,7 @@ func (x *SubHashes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubHashes.ProtoReflect.Descriptor instead.
 func (*SubHashes) Descriptor() ([]byte, []int) {
-	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{17}
+	return file_exchange_pb_exchange_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SubHashes) GetHandle() uint32 {
@@ -1431,7 +1510,7 @@ var File_exchange_pb_exchange_proto protoreflect.FileDescriptor
 
 const file_exchange_pb_exchange_proto_rawDesc = "" +
 	"\n" +
-	"\x1aexchange/pb/exchange.proto\x12\x0eshoal.exchange\"\xd4\x06\n" +
+	"\x1aexchange/pb/exchange.proto\x12\x0eshoal.exchange\"\x83\a\n" +
 	"\aMessage\x12-\n" +
 	"\x05hello\x18\x01 \x01(\v2\x15.shoal.exchange.HelloH\x00R\x05hello\x12*\n" +
 	"\x04open\x18\x02 \x01(\v2\x14.shoal.exchange.OpenH\x00R\x04open\x12-\n" +
@@ -1452,7 +1531,8 @@ const file_exchange_pb_exchange_proto_rawDesc = "" +
 	"\x04pong\x18\x0f \x01(\v2\x14.shoal.exchange.PingH\x00R\x04pong\x12:\n" +
 	"\n" +
 	"sub_hashes\x18\x10 \x01(\v2\x19.shoal.exchange.SubHashesH\x00R\tsubHashes\x12'\n" +
-	"\x03ack\x18\x11 \x01(\v2\x13.shoal.exchange.AckH\x00R\x03ackB\x06\n" +
+	"\x03ack\x18\x11 \x01(\v2\x13.shoal.exchange.AckH\x00R\x03ack\x12-\n" +
+	"\x05offer\x18\x12 \x01(\v2\x15.shoal.exchange.OfferH\x00R\x05offerB\x06\n" +
 	"\x04body\"P\n" +
 	"\x05Hello\x12\x14\n" +
 	"\x05agent\x18\x01 \x01(\tR\x05agent\x12\x18\n" +
@@ -1488,13 +1568,17 @@ const file_exchange_pb_exchange_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12\x16\n" +
 	"\x06blocks\x18\x02 \x03(\fR\x06blocks\x12\x12\n" +
 	"\x04more\x18\x03 \x01(\bR\x04more\x12\x18\n" +
-	"\amissing\x18\x04 \x01(\bR\amissing\"{\n" +
+	"\amissing\x18\x04 \x01(\bR\amissing\"\x8f\x01\n" +
 	"\aRequest\x12\x16\n" +
 	"\x06handle\x18\x01 \x01(\rR\x06handle\x12\x14\n" +
 	"\x05piece\x18\x02 \x01(\rR\x05piece\x12\x14\n" +
 	"\x05first\x18\x03 \x01(\rR\x05first\x12\x14\n" +
 	"\x05count\x18\x04 \x01(\rR\x05count\x12\x16\n" +
-	"\x06urgent\x18\x05 \x01(\bR\x06urgent\"\x1b\n" +
+	"\x06urgent\x18\x05 \x01(\bR\x06urgent\x12\x12\n" +
+	"\x04tied\x18\x06 \x01(\bR\x04tied\"5\n" +
+	"\x05Offer\x12\x16\n" +
+	"\x06handle\x18\x01 \x01(\rR\x06handle\x12\x14\n" +
+	"\x05piece\x18\x02 \x01(\rR\x05piece\"\x1b\n" +
 	"\x03Ack\x12\x14\n" +
 	"\x05bytes\x18\x01 \x01(\x04R\x05bytes\"6\n" +
 	"\x06Cancel\x12\x16\n" +
@@ -1538,7 +1622,7 @@ func file_exchange_pb_exchange_proto_rawDescGZIP() []byte {
 }
 
 var file_exchange_pb_exchange_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_exchange_pb_exchange_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_exchange_pb_exchange_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_exchange_pb_exchange_proto_goTypes = []any{
 	(Reject_Reason)(0),  // 0: shoal.exchange.Reject.Reason
 	(*Message)(nil),     // 1: shoal.exchange.Message
@@ -1551,14 +1635,15 @@ var file_exchange_pb_exchange_proto_goTypes = []any{
 	(*TreeRequest)(nil), // 8: shoal.exchange.TreeRequest
 	(*TreeReply)(nil),   // 9: shoal.exchange.TreeReply
 	(*Request)(nil),     // 10: shoal.exchange.Request
-	(*Ack)(nil),         // 11: shoal.exchange.Ack
-	(*Cancel)(nil),      // 12: shoal.exchange.Cancel
-	(*Reject)(nil),      // 13: shoal.exchange.Reject
-	(*Bad)(nil),         // 14: shoal.exchange.Bad
-	(*Claim)(nil),       // 15: shoal.exchange.Claim
-	(*Peers)(nil),       // 16: shoal.exchange.Peers
-	(*Ping)(nil),        // 17: shoal.exchange.Ping
-	(*SubHashes)(nil),   // 18: shoal.exchange.SubHashes
+	(*Offer)(nil),       // 11: shoal.exchange.Offer
+	(*Ack)(nil),         // 12: shoal.exchange.Ack
+	(*Cancel)(nil),      // 13: shoal.exchange.Cancel
+	(*Reject)(nil),      // 14: shoal.exchange.Reject
+	(*Bad)(nil),         // 15: shoal.exchange.Bad
+	(*Claim)(nil),       // 16: shoal.exchange.Claim
+	(*Peers)(nil),       // 17: shoal.exchange.Peers
+	(*Ping)(nil),        // 18: shoal.exchange.Ping
+	(*SubHashes)(nil),   // 19: shoal.exchange.SubHashes
 }
 var file_exchange_pb_exchange_proto_depIdxs = []int32{
 	2,  // 0: shoal.exchange.Message.hello:type_name -> shoal.exchange.Hello
@@ -1569,22 +1654,23 @@ var file_exchange_pb_exchange_proto_depIdxs = []int32{
 	8,  // 5: shoal.exchange.Message.tree_request:type_name -> shoal.exchange.TreeRequest
 	9,  // 6: shoal.exchange.Message.tree_reply:type_name -> shoal.exchange.TreeReply
 	10, // 7: shoal.exchange.Message.request:type_name -> shoal.exchange.Request
-	12, // 8: shoal.exchange.Message.cancel:type_name -> shoal.exchange.Cancel
-	13, // 9: shoal.exchange.Message.reject:type_name -> shoal.exchange.Reject
-	14, // 10: shoal.exchange.Message.bad:type_name -> shoal.exchange.Bad
-	15, // 11: shoal.exchange.Message.claim:type_name -> shoal.exchange.Claim
-	16, // 12: shoal.exchange.Message.peers:type_name -> shoal.exchange.Peers
-	17, // 13: shoal.exchange.Message.ping:type_name -> shoal.exchange.Ping
-	17, // 14: shoal.exchange.Message.pong:type_name -> shoal.exchange.Ping
-	18, // 15: shoal.exchange.Message.sub_hashes:type_name -> shoal.exchange.SubHashes
-	11, // 16: shoal.exchange.Message.ack:type_name -> shoal.exchange.Ack
-	6,  // 17: shoal.exchange.Have.partial:type_name -> shoal.exchange.Partial
-	0,  // 18: shoal.exchange.Reject.reason:type_name -> shoal.exchange.Reject.Reason
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	13, // 8: shoal.exchange.Message.cancel:type_name -> shoal.exchange.Cancel
+	14, // 9: shoal.exchange.Message.reject:type_name -> shoal.exchange.Reject
+	15, // 10: shoal.exchange.Message.bad:type_name -> shoal.exchange.Bad
+	16, // 11: shoal.exchange.Message.claim:type_name -> shoal.exchange.Claim
+	17, // 12: shoal.exchange.Message.peers:type_name -> shoal.exchange.Peers
+	18, // 13: shoal.exchange.Message.ping:type_name -> shoal.exchange.Ping
+	18, // 14: shoal.exchange.Message.pong:type_name -> shoal.exchange.Ping
+	19, // 15: shoal.exchange.Message.sub_hashes:type_name -> shoal.exchange.SubHashes
+	12, // 16: shoal.exchange.Message.ack:type_name -> shoal.exchange.Ack
+	11, // 17: shoal.exchange.Message.offer:type_name -> shoal.exchange.Offer
+	6,  // 18: shoal.exchange.Have.partial:type_name -> shoal.exchange.Partial
+	0,  // 19: shoal.exchange.Reject.reason:type_name -> shoal.exchange.Reject.Reason
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_exchange_pb_exchange_proto_init() }
@@ -1610,6 +1696,7 @@ func file_exchange_pb_exchange_proto_init() {
 		(*Message_Pong)(nil),
 		(*Message_SubHashes)(nil),
 		(*Message_Ack)(nil),
+		(*Message_Offer)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1617,7 +1704,7 @@ func file_exchange_pb_exchange_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_exchange_pb_exchange_proto_rawDesc), len(file_exchange_pb_exchange_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -23,6 +23,8 @@ type Request struct {
 	First  int  // block number in the piece; 0 begins an attempt
 	Count  int  // blocks, at least 1
 	Urgent bool // it has a deadline
+	Tied   bool // others are asked for it too: the peer is to offer it before it sends
+	Again  bool // takes an offer: nothing more is in flight
 }
 
 // Cancel takes back all that was asked of a peer for a piece. What arrived of

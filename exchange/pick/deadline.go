@@ -143,18 +143,22 @@ func (p *Picker) whole(plan *Plan, q *peer, i int) {
 	p.ask(plan, a, a.blocks)
 }
 
-// remaining is when an attempt would be finished: what its peer has begun comes
-// first, then what it was asked before.
+// remaining is when an attempt would be finished: by the rate at which its blocks
+// come, or what its peer was asked before comes first.
 func (p *Picker) remaining(a *attempt) time.Duration {
-	ahead := 0
+	rest := float64(p.rest(a.piece, a.got))
+	if a.begun() {
+		took := p.now.Sub(a.first) + a.peer.rtt + firstTime
+		return seconds(rest * took.Seconds() / float64(p.span(a.piece, 0, a.got)))
+	}
 	for _, other := range a.peer.tries {
 		if other == a {
 			break
 		}
-		if a.begun() && !other.begun() {
-			continue
-		}
-		ahead += p.span(other.piece, other.got, other.asked-other.got)
+		rest += float64(p.span(other.piece, other.got, other.asked-other.got))
 	}
-	return a.peer.rtt + seconds(float64(ahead+p.rest(a.piece, a.got))/p.speed(a.peer))
+	return a.peer.rtt + seconds(rest/p.speed(a.peer))
 }
+
+// firstTime is what the first block is taken to have been on its way.
+const firstTime = 20 * time.Millisecond

@@ -35,6 +35,41 @@ func (p *Picker) OnBlocks(now time.Time, key PeerKey, piece, n int) {
 	p.snub(q, false)
 }
 
+// OnOffer tells that a peer would now send a piece that was asked of others too.
+// It is taken, and leaves the queues of the others, unless it comes already.
+func (p *Picker) OnOffer(now time.Time, key PeerKey, piece int) {
+	p.clock(now)
+	q := p.peers[key]
+	if q == nil || !p.valid(piece) {
+		return
+	}
+	a := q.attempt(piece)
+	if a == nil {
+		p.cancels = append(p.cancels, Cancel{Peer: key, Piece: piece})
+		return
+	}
+	if a.bound() || !a.tied {
+		return
+	}
+	for _, b := range slices.Clone(p.tries[piece]) {
+		switch {
+		case b == a || b.stalled():
+		case b.bound():
+			p.cancel(a)
+			return
+		default:
+			p.cancel(b)
+		}
+	}
+	a.tied, a.taken = false, true
+	q.alive, q.silent = p.now, 0
+	if q.out > 0 {
+		q.since = p.now
+	}
+	p.refresh(piece)
+	p.taken = append(p.taken, Request{Peer: key, Piece: piece, Count: a.asked, Again: true})
+}
+
 // OnReject tells that a peer does not serve what it was asked of a piece.
 // It is asked again a second later, then two, and so on.
 func (p *Picker) OnReject(now time.Time, key PeerKey, piece int) {

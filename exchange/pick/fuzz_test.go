@@ -215,6 +215,12 @@ func (w *world) apply(plan Plan) {
 	}
 	for _, r := range plan.Requests {
 		k := fmt.Sprint(r.Peer, " ", r.Piece)
+		if r.Again {
+			if w.asked[k] == nil {
+				w.t.Fatalf("%+v: it was not asked", r)
+			}
+			continue
+		}
 		old := w.asked[k]
 		if old == nil {
 			old = &Request{Peer: r.Peer, Piece: r.Piece}
@@ -250,7 +256,7 @@ func (w *world) checkIndex() {
 		if m {
 			missing++
 		}
-		begun := slices.ContainsFunc(p.tries[i], func(a *attempt) bool { return a.begun() && !a.stalled() })
+		begun := slices.ContainsFunc(p.tries[i], func(a *attempt) bool { return a.bound() && !a.stalled() })
 		if m && !p.held[i] && !begun {
 			unasked++
 		}

@@ -220,7 +220,7 @@ func (q *peer) silence(now time.Time) time.Duration {
 // patience is the silence after which a peer is snubbed. Before it has sent a
 // block of anything, we may just wait in its queue, and that holds up nothing.
 func (p *Picker) patience(q *peer) time.Duration {
-	if !slices.ContainsFunc(q.tries, func(a *attempt) bool { return a.begun() && !a.whole() }) {
+	if !slices.ContainsFunc(q.tries, func(a *attempt) bool { return a.bound() && !a.whole() }) {
 		return snubMax
 	}
 	d := max(snubMin, 4*q.rtt)

@@ -12,7 +12,7 @@ const (
 	defaultBytes   = 64 << 20 // of those buffers
 	defaultPeer    = 8 << 20  // below the windows of QUIC (10-15 MiB) and yamux (16 MiB)
 	maxCopies      = 2        // of a piece that come at once; a third seldom helps and always costs
-	maxQueued      = 4        // peers in whose queues a piece waits; the first to send it has it
+	maxQueued      = 16       // peers in whose queues a piece waits; the first to send it has it
 	maxWaiting     = 8        // of what waits, one byte in so many counts as a buffer
 	commonest      = 63       // availability from which all pieces are equally common
 	tier           = commonest + 1
@@ -36,7 +36,7 @@ type Picker struct {
 	again   []int              // begun, and perhaps without a peer that delivers: to be asked first
 	held    map[int]bool       // another source fetches it
 	claims  map[int]claim      // somebody on the LAN fetches it from far
-	unasked int                // missing, not held, and no block has come; 0 begins the endgame
+	unasked int                // missing, not held, and nobody is bound to send it; 0 begins the endgame
 	done    int                // pieces here
 	opened  uint64             // counts pieces that became open: what a peer that found nothing waits for
 	tries   map[int][]*attempt // by piece, at most maxCopies
@@ -54,6 +54,7 @@ type Picker struct {
 	waiting int64              // and of the others
 	cancels []Cancel           // for the next Plan
 	freed   []int              // for the next Plan
+	taken   []Request          // for the next Plan
 	wake    time.Time          // see Deadline
 }
 

@@ -15,7 +15,7 @@ type piece struct {
 	wanted  bool
 	done    bool
 	unasked bool  // counted in Picker.unasked
-	begun   bool  // in an attempt of which blocks came, at a peer that delivers
+	begun   bool  // in an attempt that is bound, at a peer that delivers
 	busy    bool  // in an attempt at a peer that delivers
 	in      uint8 // set of Picker.rarity it is in
 }
@@ -29,6 +29,9 @@ type attempt struct {
 	asked  int       // blocks asked of the peer
 	got    int       // blocks that came
 	at     time.Time // when it was asked
+	tied   bool      // the peer offers it before it sends
+	taken  bool      // it offered, and we took it
+	first  time.Time // when its first block came
 	late   bool      // a second copy was asked, since this one takes long
 	told   int       // blocks that had come when it was claimed last
 	toldAt time.Time // and when that was
@@ -40,6 +43,9 @@ func (a *attempt) whole() bool { return a.got == a.blocks }
 // begun reports whether blocks came. Until then the attempt waits in the peer's
 // queue, and others may be asked for the piece too.
 func (a *attempt) begun() bool { return a.got > 0 }
+
+// bound reports whether the peer is the one that sends the piece.
+func (a *attempt) bound() bool { return a.begun() || a.taken }
 
 // stalled reports whether others may fetch the piece as well.
 func (a *attempt) stalled() bool { return a.peer.snubbed && !a.whole() }
@@ -53,7 +59,7 @@ func (p *Picker) refresh(i int) {
 	copies, busy, begun := p.tries[i], false, false
 	for _, a := range copies {
 		busy = busy || !a.stalled()
-		begun = begun || a.begun() && !a.stalled()
+		begun = begun || a.bound() && !a.stalled()
 	}
 	if pc.busy && !busy && missing {
 		p.freed = append(p.freed, i)
@@ -147,7 +153,7 @@ func (p *Picker) begin(q *peer, i int) *attempt {
 
 // ask asks for the next n blocks of an attempt.
 func (p *Picker) ask(plan *Plan, a *attempt, n int) {
-	plan.Requests = append(plan.Requests, Request{Peer: a.peer.key, Piece: a.piece, First: a.asked, Count: n})
+	plan.Requests = append(plan.Requests, Request{Peer: a.peer.key, Piece: a.piece, First: a.asked, Count: n, Tied: a.tied})
 	p.outstanding(a.peer, p.span(a.piece, a.asked, n))
 	a.asked += n
 	if a.peer.asked.IsZero() {
@@ -186,6 +192,7 @@ func (p *Picker) bytesOf(a *attempt) *int64 {
 func (p *Picker) came(a *attempt, n int) {
 	first := !a.begun()
 	if first {
+		a.first = p.now
 		p.waiting -= int64(p.pieces[a.piece].size)
 		p.buffers += int64(p.pieces[a.piece].size)
 	}

@@ -14,6 +14,7 @@ func (p *Picker) Advance(now time.Time) Plan {
 	p.tick()
 	p.rank()
 	var plan Plan
+	plan.Requests, p.taken = p.taken, nil
 	p.urgent(&plan)
 	for _, q := range p.order {
 		p.feed(&plan, q)
@@ -22,9 +23,19 @@ func (p *Picker) Advance(now time.Time) Plan {
 		p.endgame(&plan)
 	}
 	plan.Cancels, p.cancels = p.cancels, nil
+	plan.Requests = slices.DeleteFunc(plan.Requests, p.lapsed)
 	plan.Freed, p.freed = p.stillFree(), nil
 	p.claimed(&plan)
 	return plan
+}
+
+// lapsed reports whether an offer that was taken has been cancelled since.
+func (p *Picker) lapsed(r Request) bool {
+	if !r.Again {
+		return false
+	}
+	q := p.peers[r.Peer]
+	return q == nil || q.attempt(r.Piece) == nil
 }
 
 // stillFree returns the freed pieces that are missing, each once.
@@ -61,7 +72,9 @@ func (p *Picker) feed(plan *Plan, q *peer) {
 		if i < 0 {
 			return
 		}
+		tied := p.queued.has(i)
 		a := p.begin(q, i)
+		a.tied = tied
 		p.ask(plan, a, max(1, p.fit(i, 0, window-q.out, p.cfg.Block)))
 		if a.asked < a.blocks {
 			return

@@ -7,32 +7,50 @@ import (
 )
 
 // Next returns the frame to send now; false if nobody waits or enough is on the
-// way. OnSent is to follow.
+// way. OnSent is to follow, and Offers is to be asked either way.
 func (u *Uploads) Next(now time.Time) (PeerKey, Part, bool) {
 	u.settle(now)
-	if u.line.full() {
-		return "", Part{}, false
-	}
-	p := u.goOn()
-	if p == nil {
+	for !u.line.full() {
+		if p := u.goOn(); p != nil {
+			return p.key, u.send(now, p), true
+		}
 		key, ok := u.ledger.Next(now)
 		if !ok {
-			return "", Part{}, false
+			break
 		}
-		p = u.peers[key]
+		p := u.peers[key]
+		if part := p.parts[u.choose(p)]; part.Tied {
+			u.propose(now, p, part)
+			continue
+		}
 		p.turn = 0
+		return key, u.send(now, p), true
 	}
-	key, part := p.key, u.take(p)
-	u.ledger.OnSent(now, key, int64(part.bytes(u.cfg.Block)))
+	return "", Part{}, false
+}
+
+// propose offers a piece to a peer that asked others for it too. Meanwhile
+// others are served, and its turn is not lost.
+func (u *Uploads) propose(now time.Time, p *peer, part Part) {
+	p.offer = &offered{part.Root, part.Piece, now.Add(offerTime)}
+	u.asked = append(u.asked, p)
+	u.offers = append(u.offers, Offer{p.key, part.Root, part.Piece})
+	u.expose(now, p)
+}
+
+// send takes a frame off a peer's queue and puts it on the way.
+func (u *Uploads) send(now time.Time, p *peer) Part {
+	part := u.take(p)
+	u.ledger.OnSent(now, p.key, int64(part.bytes(u.cfg.Block)))
 	p.busy++
 	f := &flight{peer: p, bytes: part.bytes(u.cfg.Block), at: now}
-	f.due = now.Add(forgotten + p.window.trip + 4*u.line.drains(f.bytes))
+	f.due = now.Add(u.late(p, f.bytes))
 	p.window.depart(now, f.bytes)
 	p.flights = append(p.flights, f)
 	u.line.depart(now, f.bytes)
 	u.onLine = append(u.onLine, f)
 	u.expose(now, p)
-	return key, part, true
+	return part
 }
 
 // goOn returns the peer whose turn began first of those that can go on with the
@@ -41,7 +59,7 @@ func (u *Uploads) Next(now time.Time) (PeerKey, Part, bool) {
 // receiver from asking others for it.
 func (u *Uploads) goOn() *peer {
 	u.turns = slices.DeleteFunc(u.turns, func(p *peer) bool {
-		return u.peers[p.key] != p || p.turn <= 0 || !slices.ContainsFunc(p.parts, p.begun)
+		return u.peers[p.key] != p || p.turn <= 0 || !slices.ContainsFunc(p.parts[:min(len(p.parts), look)], p.begun)
 	})
 	for _, p := range u.turns {
 		if p.exposed > 0 {
@@ -52,7 +70,7 @@ func (u *Uploads) goOn() *peer {
 }
 
 // begun reports whether a part is of the piece that went out last.
-func (p *peer) begun(q Part) bool { return q.Piece == p.piece && q.Root == p.root }
+func (p *peer) begun(q Part) bool { return !q.Tied && q.Piece == p.piece && q.Root == p.root }
 
 // take takes a frame off a peer's queue.
 func (u *Uploads) take(p *peer) Part {
@@ -82,26 +100,31 @@ func (u *Uploads) take(p *peer) Part {
 }
 
 // choose returns which part of a peer's queue goes out: what is urgent, then the
-// piece begun last, then the one of which fewest copies are known. A newcomer
-// whom the ledger named for his free set begins nothing else.
+// piece begun last, then the one of which fewest copies are known, and what is
+// tied after what is not. A newcomer whom the ledger named for his free set
+// begins nothing else.
 func (u *Uploads) choose(p *peer) int {
-	best, fewest, begun := 0, 256, -1
+	best, fewest, begun := 0, 1<<10, -1
 	gratis, looked := p.turn <= 0 && p.gratis > 0 && !u.gave(p), 0
 	for i := range p.parts {
 		q := &p.parts[i]
-		if gratis && !q.Free {
+		if gratis && (!q.Free || q.Tied) || q.Tied && p.offer != nil {
 			continue
 		}
 		if looked++; looked > look {
 			break
 		}
-		if q.Urgent {
+		if q.Urgent && !q.Tied {
 			return i
 		}
 		if begun < 0 && p.begun(*q) {
 			begun = i
 		}
-		if known := u.Known(q.Root, q.Piece); known < fewest {
+		known := u.Known(q.Root, q.Piece)
+		if q.Tied {
+			known += 1 << 9
+		}
+		if known < fewest {
 			best, fewest = i, known
 		}
 	}
@@ -109,6 +132,13 @@ func (u *Uploads) choose(p *peer) int {
 		return begun
 	}
 	return best
+}
+
+// late is when a frame of n bytes that goes out now has left our line for sure. If
+// it is not acknowledged by then, it is the peer's own line that holds it, and
+// others are served meanwhile.
+func (u *Uploads) late(p *peer, n int) time.Duration {
+	return forgotten + p.window.trip + 2*u.line.drains(n)
 }
 
 // frame is how many blocks go out at once: half of what is kept ahead, so that
@@ -139,6 +169,7 @@ func (u *Uploads) drop(now time.Time, p *peer, bytes int) {
 			p.window.lose(now, bytes)
 			u.land(now, f)
 			u.trim()
+			p.late = slices.ContainsFunc(p.flights, func(f *flight) bool { return f.off })
 			return
 		}
 	}
@@ -159,6 +190,7 @@ func (u *Uploads) OnAcked(now time.Time, key PeerKey, n int) {
 	p.flights = slices.Delete(p.flights, i, i+1)
 	p.window.arrive(now, n)
 	p.window.came(now.Sub(f.at))
+	p.window.pull(n, now.Sub(f.at))
 	u.line.near(p.window.trip)
 	if f.off { // it took longer than we thought: the line is slower, not the peer silent
 		u.line.lose(now, -n)
@@ -166,6 +198,7 @@ func (u *Uploads) OnAcked(now time.Time, key PeerKey, n int) {
 	f.off = true
 	u.line.arrive(now, n)
 	u.trim()
+	p.late = slices.ContainsFunc(p.flights, func(f *flight) bool { return f.off })
 	u.expose(now, p)
 }
 
@@ -186,15 +219,27 @@ func (u *Uploads) trim() {
 // settle lets go of frames that must have left our line long ago.
 func (u *Uploads) settle(now time.Time) {
 	u.wake = time.Time{}
+	for len(u.asked) > 0 && !now.Before(u.asked[0].offer.until) {
+		p := u.asked[0]
+		u.answered(p, p.offer.root, p.offer.piece)
+		u.expose(now, p)
+	}
+	if len(u.asked) > 0 {
+		u.wake = u.asked[0].offer.until
+	}
 	for _, f := range u.onLine {
 		if f.off {
 			continue
 		}
 		if now.Before(f.due) {
-			u.wake = f.due
+			if u.wake.IsZero() || f.due.Before(u.wake) {
+				u.wake = f.due
+			}
 			break
 		}
 		u.land(now, f)
+		f.peer.late = true
+		u.expose(now, f.peer)
 	}
 	u.trim()
 }
@@ -202,7 +247,10 @@ func (u *Uploads) settle(now time.Time) {
 // expose tells the ledger of the blocks of a peer that may be sent now.
 func (u *Uploads) expose(now time.Time, p *peer) {
 	want := p.blocks
-	if p.busy >= u.cfg.MaxBusy || p.window.full() {
+	if p.offer != nil {
+		want -= p.tied
+	}
+	if p.busy >= u.cfg.MaxBusy || p.window.full() || p.late {
 		want = 0
 	}
 	free := 0

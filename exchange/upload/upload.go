@@ -3,6 +3,7 @@ package upload
 import (
 	"cmp"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/shoal-p2p/shoal/exchange/ledger"
@@ -22,6 +23,15 @@ type Part struct {
 	Size         int  // bytes of the whole piece
 	Urgent       bool // a reader waits for it
 	Free         bool // of the free set of a newcomer at the peer's address
+	Tied         bool // asked of others too: to be offered before it is sent
+}
+
+// Offer tells a peer that a piece which it asked of others too would be sent
+// now: it takes it by asking again, not tied, or cancels it.
+type Offer struct {
+	Peer  PeerKey
+	Root  RootKey
+	Piece int
 }
 
 // bytes of the blocks.
@@ -36,25 +46,23 @@ type Config struct {
 	MaxQueued int           // parts that wait of one peer; 4,096 if zero
 	MaxBusy   int           // frames of one peer between Next and OnSent; 2 if zero
 	MaxWindow int           // bytes on the way; 16 MiB if zero
-	Ahead     time.Duration // of the line's rate kept in buffers; 50 ms if zero
+	Ahead     time.Duration // of the line's rate kept in buffers; 100 ms if zero
 	Ledger    ledger.Config
 }
 
 const (
-	look      = 64                     // parts of a queue that are looked at: bounds what choosing costs, and how far one is moved forward
-	forgotten = 500 * time.Millisecond // what is not acknowledged by then, beyond what it should take, is not in our line any more
-
-	// Aheads of a peer's window: the peer whose turn it is must be able to fill
-	// the line alone, though its share of it was less before.
-	peerAheads = 4
+	offerTime = 2 * time.Second       // for the answer to an offer; then it is made again in its turn
+	look      = 64                    // parts of a queue that are looked at: bounds what choosing costs, and how far one is moved forward
+	forgotten = 50 * time.Millisecond // beyond twice what it should take, for machines that are busy
 )
 
 // Uploads decides what to send next. It is not safe for use by several
 // goroutines. A peer exists from OnPeer until OnGone.
 //
-// Invariant: the ledger knows of as many blocks of a peer as its queue has, and
-// of none while its window is full or MaxBusy frames of it are being sent. So
-// whom the ledger names has something to be sent. See TestBooks.
+// Invariant: the ledger knows of as many blocks of a peer as its queue has, less
+// those that are tied while an offer waits for its answer, and of none while its
+// window is full or MaxBusy frames of it are being sent. So whom the ledger
+// names has something to be sent or offered. See TestBooks.
 type Uploads struct {
 	cfg    Config
 	ledger *ledger.Ledger
@@ -66,6 +74,8 @@ type Uploads struct {
 	onLine []*flight // frames that count for the line, oldest first
 	wake   time.Time
 	turns  []*peer // whose turn has begun and is not over, in the order of begin
+	offers []Offer // for Offers
+	asked  []*peer // offers without an answer, oldest first
 }
 
 // peer is whom we send to.
@@ -74,16 +84,26 @@ type peer struct {
 	place   string // where it is; "" if unknown
 	parts   []Part // in the order asked
 	blocks  int    // in parts
-	free    int    // of these in Free parts
-	exposed int    // blocks that the ledger knows of
-	gratis  int    // of these as free
-	giver   bool   // counted in givers
-	busy    int    // frames between Next and OnSent
+	tied    int    // of these in Tied parts
+	free    int    // and in Free parts that are not tied
+	offer   *offered
+	late    bool // a frame is overdue: its own line stands still, or is what is slow
+	exposed int  // blocks that the ledger knows of
+	gratis  int  // of these as free
+	giver   bool // counted in givers
+	busy    int  // frames between Next and OnSent
 	root    RootKey
 	piece   int // begun last; -1: none
 	turn    int // bytes left of its turn, which is for the rest of one piece
 	window  window
 	flights []*flight // not acknowledged, oldest first
+}
+
+// offered is an offer that waits for its answer.
+type offered struct {
+	root  RootKey
+	piece int
+	until time.Time
 }
 
 // flight is a frame on its way.
@@ -102,17 +122,18 @@ func New(cfg Config, rng *rand.Rand) *Uploads {
 	cfg.MaxQueued = cmp.Or(cfg.MaxQueued, 4096)
 	cfg.MaxBusy = cmp.Or(cfg.MaxBusy, 2)
 	cfg.MaxWindow = cmp.Or(cfg.MaxWindow, 16<<20)
-	cfg.Ahead = cmp.Or(cfg.Ahead, 50*time.Millisecond)
+	cfg.Ahead = cmp.Or(cfg.Ahead, 100*time.Millisecond)
 	u := &Uploads{
 		cfg: cfg, ledger: ledger.New(cfg.Ledger, rng),
 		peers: map[PeerKey]*peer{}, copies: map[RootKey][]uint8{}, only: map[RootKey]map[int]gift{},
 	}
-	u.line = u.newWindow(1)
+	u.line = u.newWindow()
+	u.line.best.on = true
 	return u
 }
 
-func (u *Uploads) newWindow(aheads int) window {
-	return window{ahead: time.Duration(aheads) * u.cfg.Ahead, min: 2 * u.cfg.Block, max: u.cfg.MaxWindow}
+func (u *Uploads) newWindow() window {
+	return window{ahead: u.cfg.Ahead, min: 2 * u.cfg.Block, max: u.cfg.MaxWindow, limit: windowStart}
 }
 
 // Ledger is what orders the peers: tell it of classes, values and prefixes.
@@ -121,7 +142,7 @@ func (u *Uploads) Ledger() *ledger.Ledger { return u.ledger }
 // OnPeer begins to serve a peer, from a balance on. One that is known begins anew.
 func (u *Uploads) OnPeer(now time.Time, key PeerKey, b ledger.Balance) {
 	u.OnGone(now, key)
-	u.peers[key] = &peer{key: key, piece: -1, window: u.newWindow(peerAheads)}
+	u.peers[key] = &peer{key: key, piece: -1, window: u.newWindow()}
 	u.ledger.Restore(key, b)
 }
 
@@ -137,6 +158,7 @@ func (u *Uploads) OnGone(now time.Time, key PeerKey) {
 		u.land(now, f)
 	}
 	u.trim()
+	u.asked = slices.DeleteFunc(u.asked, func(q *peer) bool { return q == p })
 	u.ledger.OnGone(now, key)
 }
 
@@ -145,6 +167,10 @@ func (u *Uploads) Queue(now time.Time, key PeerKey, part Part) bool {
 	p := u.peers[key]
 	if p == nil || len(p.parts) >= u.cfg.MaxQueued {
 		return false
+	}
+	if !part.Tied && u.untie(p, part) {
+		u.expose(now, p)
+		return true
 	}
 	p.parts = append(p.parts, part)
 	p.add(part, part.Count)
@@ -155,9 +181,43 @@ func (u *Uploads) Queue(now time.Time, key PeerKey, part Part) bool {
 // add counts blocks of a part in, or out.
 func (p *peer) add(part Part, blocks int) {
 	p.blocks += blocks
-	if part.Free {
+	switch {
+	case part.Tied:
+		p.tied += blocks
+	case part.Free:
 		p.free += blocks
 	}
+}
+
+// untie makes the tied parts of a piece like any other: the peer takes it. False
+// if there are none.
+func (u *Uploads) untie(p *peer, part Part) (found bool) {
+	for i := range p.parts {
+		if q := &p.parts[i]; q.Tied && q.Root == part.Root && q.Piece == part.Piece {
+			q.Tied, found = false, true
+			p.tied -= q.Count
+			if q.Free {
+				p.free += q.Count
+			}
+		}
+	}
+	u.answered(p, part.Root, part.Piece)
+	return found
+}
+
+// answered ends the offer of a piece.
+func (u *Uploads) answered(p *peer, root RootKey, piece int) {
+	if p.offer != nil && p.offer.root == root && p.offer.piece == piece {
+		p.offer = nil
+		u.asked = slices.DeleteFunc(u.asked, func(q *peer) bool { return q == p })
+	}
+}
+
+// Offers returns the offers to make now, once each.
+func (u *Uploads) Offers() []Offer {
+	offers := u.offers
+	u.offers = nil
+	return offers
 }
 
 // Cancel takes the parts of a piece off a peer's queue.
@@ -176,12 +236,14 @@ func (u *Uploads) remove(now time.Time, key PeerKey, match func(Part) bool) {
 		return
 	}
 	kept := p.parts[:0]
-	p.blocks, p.free = 0, 0
+	p.blocks, p.tied, p.free = 0, 0, 0
 	for _, q := range p.parts {
-		if !match(q) {
-			kept = append(kept, q)
-			p.add(q, q.Count)
+		if match(q) {
+			u.answered(p, q.Root, q.Piece)
+			continue
 		}
+		kept = append(kept, q)
+		p.add(q, q.Count)
 	}
 	p.parts = kept
 	u.expose(now, p)

@@ -8,6 +8,7 @@ import (
 const (
 	windowStart = 256 << 10   // before anything is known: a second of 2 Mbit/s
 	windowTau   = time.Second // of the rate
+	slowAheads  = 2           // Aheads after which a peer is slower than the line
 	windowKnown = 0.05        // busy seconds from which a rate is believed
 	tripGain    = 1.0 / 8     // of the line's round trip, as TCP smooths it
 )
@@ -25,16 +26,53 @@ type window struct {
 	bytes    float64       // acknowledged, and in how much
 	time     float64       // busy time, both forgotten with windowTau
 	last     time.Time
+	limit    float64 // of a peer
+	best     peak    // of a line, whose receivers may be what is slow just now
+}
+
+// peak is the best rate of late: the bytes acknowledged in the best of the last
+// spans.
+type peak struct {
+	on    bool
+	spans [peakSpans]float64
+	at    int64 // number of the span that goes on
+}
+
+const (
+	peakSpan  = 500 * time.Millisecond
+	peakSpans = 6
+)
+
+func (p *peak) add(now time.Time, n int) {
+	at := now.UnixNano() / int64(peakSpan)
+	for ; p.at < at; p.at = max(p.at+1, at-peakSpans) {
+		p.spans[(p.at+1)%peakSpans] = 0
+	}
+	p.spans[at%peakSpans] += float64(n)
+}
+
+// rate is in bytes/s.
+func (p *peak) rate() float64 {
+	best := 0.0
+	for _, n := range p.spans {
+		best = max(best, n)
+	}
+	return best / peakSpan.Seconds()
 }
 
 // size is the window in bytes.
 func (w *window) size() int {
+	if !w.best.on {
+		return int(w.limit)
+	}
 	if w.time < windowKnown {
 		return min(max(windowStart, w.min), w.max)
 	}
-	rate := w.bytes / w.time
-	return min(max(int(rate*(w.trip+w.ahead).Seconds()), w.min), w.max)
+	return min(max(int(w.rate()*(w.trip+w.ahead).Seconds()), w.min), w.max)
 }
+
+// rate is in bytes/s, once it is known.
+func (w *window) rate() float64 { return max(w.bytes/w.time, w.best.rate()) }
 
 // slack is the part of the window that waits in buffers.
 func (w *window) slack() int {
@@ -49,11 +87,26 @@ func (w *window) depart(now time.Time, n int) {
 	w.out += n
 }
 
+// pull adapts the window of a peer to a frame that was acknowledged: it grows
+// while that takes no longer than the line is thought to take, and shrinks while
+// it does, since then the receiver's line is what is full.
+func (w *window) pull(n int, took time.Duration) {
+	if took > w.trip+slowAheads*w.ahead {
+		w.limit -= float64(n) / 2
+	} else {
+		w.limit += float64(n)
+	}
+	w.limit = min(max(w.limit, float64(w.min)), float64(w.max))
+}
+
 // arrive notes bytes that were acknowledged.
 func (w *window) arrive(now time.Time, n int) {
 	w.pass(now)
 	w.out -= n
 	w.bytes += float64(n)
+	if w.best.on {
+		w.best.add(now, n)
+	}
 }
 
 // came notes a round trip to a peer.
@@ -64,12 +117,13 @@ func (w *window) came(trip time.Duration) {
 }
 
 // drains is how long the line takes for what is on the way and n bytes more;
-// nothing while its rate is unknown.
+// a quarter of a second while its rate is
+// unknown.
 func (w *window) drains(n int) time.Duration {
 	if w.time < windowKnown || w.bytes <= 0 {
-		return 0
+		return time.Second / 4
 	}
-	return time.Duration(float64(w.out+n) * w.time / w.bytes * float64(time.Second))
+	return time.Duration(float64(w.out+n) / w.rate() * float64(time.Second))
 }
 
 // lose notes bytes of which nothing more will be heard.

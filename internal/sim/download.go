@@ -86,7 +86,7 @@ func (c *Crowd) request(p *peer, plan []pick.Request) {
 		rest := plan[:0]
 		for _, q := range plan {
 			if q.Peer == key {
-				asks = append(asks, upload.Part{Root: root, Piece: q.Piece, First: q.First, Count: q.Count, Size: c.sizes[q.Piece], Urgent: q.Urgent})
+				asks = append(asks, upload.Part{Root: root, Piece: q.Piece, First: q.First, Count: q.Count, Size: c.sizes[q.Piece], Urgent: q.Urgent, Tied: q.Tied})
 			} else {
 				rest = append(rest, q)
 			}
@@ -94,7 +94,7 @@ func (c *Crowd) request(p *peer, plan []pick.Request) {
 		plan = rest
 		if l := p.byKey[string(key)]; l != nil && l.live {
 			for _, a := range asks {
-				if l.waiting(a.Piece) == nil {
+				if l.waiting(a.Piece) == nil && l.live {
 					l.pending = append(l.pending, incoming{a.Piece, 1<<c.blocks(a.Piece) - 1})
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/shoal-p2p/shoal/exchange/ledger"
+	"github.com/shoal-p2p/shoal/exchange/pick"
 	"github.com/shoal-p2p/shoal/exchange/upload"
 )
 
@@ -37,6 +38,9 @@ type frame struct {
 func (c *Crowd) dispatch(p *peer) {
 	for p.slots > 0 {
 		key, part, ok := p.uploads.Next(c.clock())
+		for _, o := range p.uploads.Offers() {
+			c.offer(p.byKey[string(o.Peer)], o.Piece)
+		}
 		if !ok {
 			c.alarm(p)
 			return
@@ -44,6 +48,18 @@ func (c *Crowd) dispatch(p *peer) {
 		p.slots--
 		c.upload(p.byKey[string(key)], &frame{Part: part})
 	}
+}
+
+// offer asks the other end whether it still wants a piece.
+func (c *Crowd) offer(l *link, piece int) {
+	c.tell(l, func() {
+		if l.other.picker == nil || l.back.waiting(piece) == nil {
+			c.cancel(l.back, piece)
+			return
+		}
+		l.other.picker.OnOffer(c.clock(), pick.PeerKey(l.self.key), piece)
+		c.poke(l.other)
+	})
 }
 
 // alarm has the dispatcher look again when uploads say so.
