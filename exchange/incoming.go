@@ -29,7 +29,7 @@ func (in *incoming) cancel() {
 
 // came is how many bytes have come, in whole blocks.
 func (in *incoming) came() int {
-	n := blocks(in.size)
+	n := blocks(in.size) // at least 1: no piece is empty
 	came := (n - bits.OnesCount32(in.missing)) * Block
 	if in.missing>>(n-1) == 0 { // the last one, which may be shorter
 		came -= n*Block - in.size

@@ -112,7 +112,7 @@ func TestCancelWhileFilled(t *testing.T) {
 	c := makeContent(t, 11, 1<<20, merkle.UnixFSv1)
 	_, _, r, _, s := seeded(t, c, Config{})
 	data := make([]byte, 1000)
-	key, in := pendingKey{r, 0}, &incoming{data: data, missing: 1, busy: true}
+	key, in := pendingKey{r, 0}, &incoming{data: data, size: len(data), missing: 1, busy: true}
 	s.mu.Lock()
 	s.pending[key] = in
 	s.mu.Unlock()

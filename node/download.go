@@ -175,8 +175,7 @@ func (d *download) apply(ctx context.Context, ev exchange.Event, now time.Time) 
 	case streamed:
 		d.onStreamed(ctx, now, ev)
 	case streaming:
-		d.useful = now
-		d.trees.streamed = ev.bytes
+		d.useful, d.trees.streamed = now, ev.bytes
 	case spent:
 		d.onSpent(ctx, now, ev)
 	case swept:

@@ -15,7 +15,7 @@ func (l *Ledger) Next(now time.Time) (PeerKey, bool) {
 	switch {
 	case l.members.waiting > 0 && (!public || l.debt >= 0):
 		a = l.members.next(now)
-	case l.owed.Len() > 0:
+	case l.owed.Len() > 0 && !l.newcomerFirst(now):
 		a = l.owed.next(now, l.unit, l.cfg)
 	case public:
 		l.strangers.most = keptMost * l.unit
@@ -26,6 +26,21 @@ func (l *Ledger) Next(now time.Time) (PeerKey, bool) {
 	a.contended = both
 	a.served = a.reason()
 	return a.key, true
+}
+
+// newcomerFirst reports whether somebody who got nothing yet at his address is
+// owed more than those who gave: then he gets one turn. So a crowd in which
+// everybody is new grows by doubling instead of by what its holder sends, and
+// who never gives gets a piece, and what is left over.
+func (l *Ledger) newcomerFirst(now time.Time) bool {
+	if l.strangers.waiting == 0 {
+		return false
+	}
+	if h := l.owed.holder; h != nil && h.place == amongOwed && l.owed.left > 0 && now.Before(l.owed.until) {
+		return false
+	}
+	net := l.strangers.nets[l.strangers.upNext(now).key]
+	return net < float64(l.cfg.Turn)/2 && -net > l.owed.accounts[0].deficit
 }
 
 // reason is why a peer that waits is served.

@@ -64,6 +64,14 @@ type rotation struct {
 	until   time.Time          // when it ends
 }
 
+// upNext is the unit whose turn it will be; there is one.
+func (r *rotation) upNext(now time.Time) *unit {
+	if u := r.units[r.holder]; u != nil && r.left > 0 && now.Before(r.until) {
+		return u
+	}
+	return r.first()
+}
+
 // unit is what takes turns: it has at least one peer that waits.
 type unit struct {
 	key   string
