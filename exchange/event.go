@@ -49,11 +49,14 @@ type Offered struct {
 	Piece int
 }
 
-// Claims says that a peer is fetching pieces from the origin for up to TTL milliseconds.
+// Claims says that a peer, or somebody of whom it heard by Relayed others, is
+// fetching pieces from the origin for up to TTL milliseconds; with 0 it no longer is.
 type Claims struct {
-	From *Session
-	Runs []Run
-	TTL  int
+	From    *Session
+	Runs    []Run
+	TTL     int
+	Relayed int  // 0: the peer itself; at most MaxRelayed
+	Near    bool // from far, not from the origin, and told on the LAN alone
 }
 
 // Met names peers of the root that a peer knows, with the addresses that they

@@ -302,7 +302,10 @@ func (s *Session) onClaim(c *pb.Claim) error {
 		return err
 	}
 	const longest = 60_000 // ms; a claim is renewed or forgotten
-	r.deliver(Claims{From: s, Runs: runs, TTL: int(min(c.TtlMs, longest))})
+	if c.Relayed > MaxRelayed {
+		return fmt.Errorf("%w: claim relayed %d times", errProtocol, c.Relayed)
+	}
+	r.deliver(Claims{From: s, Runs: runs, TTL: int(min(c.TtlMs, longest)), Relayed: int(c.Relayed), Near: c.Near})
 	return nil
 }
 

@@ -308,15 +308,37 @@ func (r *Root) Present(s *Session, manifest []byte) {
 	}
 }
 
-// Claim tells the peers that we fetch pieces from the origin, or those on the LAN
-// alone that we get them from far.
+// MaxRelayed is how often a claim is passed on at most.
+const MaxRelayed = 2
+
+// Claim tells the peers that we fetch pieces from the origin, or with 0 that we
+// no longer do; with near those on the LAN alone that we get them from far.
 func (r *Root) Claim(runs []Run, ttlMillis int, near bool) {
+	r.claim(Claims{Runs: runs, TTL: ttlMillis, Near: near}, func(s *Session) bool { return !near || s.Path() == LAN })
+}
+
+// ClaimTo is Claim to one peer, who was not there before.
+func (r *Root) ClaimTo(to *Session, runs []Run, ttlMillis int) {
+	r.claim(Claims{Runs: runs, TTL: ttlMillis}, func(s *Session) bool { return s == to })
+}
+
+// Relay passes what is news of a peer's claim on to the others, unless it has come
+// far enough.
+func (r *Root) Relay(c Claims, news []Run) {
+	if c.Relayed < MaxRelayed && !c.Near {
+		r.claim(Claims{Runs: news, TTL: c.TTL, Relayed: c.Relayed + 1}, func(s *Session) bool { return s != c.From })
+	}
+}
+
+func (r *Root) claim(c Claims, to func(*Session) bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for nums := range runLists(slices.Values(runs)) {
+	for nums := range runLists(slices.Values(c.Runs)) {
 		for s := range r.joined {
-			if h := s.handleOf(r); h != 0 && (!near || s.Path() == LAN) {
-				s.post(&pb.Message{Body: &pb.Message_Claim{Claim: &pb.Claim{Handle: h, Runs: nums, TtlMs: uint32(ttlMillis)}}})
+			if h := s.handleOf(r); h != 0 && to(s) {
+				s.post(&pb.Message{Body: &pb.Message_Claim{Claim: &pb.Claim{
+					Handle: h, Runs: nums, TtlMs: uint32(c.TTL), Relayed: uint32(c.Relayed), Near: c.Near,
+				}}})
 			}
 		}
 	}

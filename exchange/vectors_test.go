@@ -55,6 +55,7 @@ func messageVectors() []messageVector {
 		{"reject, busy", &pb.Message{Body: &pb.Message_Reject{Reject: &pb.Reject{Handle: 1, Piece: 8, Reason: pb.Reject_BUSY}}}},
 		{"bad", &pb.Message{Body: &pb.Message_Bad{Bad: &pb.Bad{Handle: 1, Piece: 7}}}},
 		{"claim 5-6 for 4 s", &pb.Message{Body: &pb.Message_Claim{Claim: &pb.Claim{Handle: 1, Runs: []uint32{5, 2}, TtlMs: 4000}}}},
+		{"claim 5-6 for 3.9 s, relayed", &pb.Message{Body: &pb.Message_Claim{Claim: &pb.Claim{Handle: 1, Runs: []uint32{5, 2}, TtlMs: 3900, Relayed: 1}}}},
 		{"peers", &pb.Message{Body: &pb.Message_Peers{Peers: &pb.Peers{Handle: 1, Records: [][]byte{{0xde, 0xad}}}}}},
 		{"ping", &pb.Message{Body: &pb.Message_Ping{Ping: &pb.Ping{Nonce: 300}}}},
 		{"pong", &pb.Message{Body: &pb.Message_Pong{Pong: &pb.Ping{Nonce: 300}}}},

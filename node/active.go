@@ -204,7 +204,13 @@ func (n *Node) note(d *download, p Progress, t *reporting) {
 			v.Why.Tried = append(v.Why.Tried, failed)
 		}
 	}
+	if d.table != nil {
+		d.book(time.Now(), false)
+	}
 	n.mu.Lock()
+	if d.table != nil {
+		n.showAccount(&v, d.root)
+	}
 	n.views[d] = v
 	n.mu.Unlock()
 }

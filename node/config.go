@@ -50,19 +50,21 @@ func (s Switch) Off() bool { return s == "off" }
 
 // FetchOptions tell how a root is fetched.
 type FetchOptions struct {
-	Output      string   // absolute target path; "" keeps the pieces in the node's directory
-	Name        string   // of the content, if known; shown and remembered
-	Using       []string // files and directories where pieces are looked for before any is fetched
-	Update      bool     // an older version may stand at Output; it is replaced when the new one is whole
-	Origins     []string // beside Config.Origins and those of the target
-	Headers     []string // "Key: Value" for the named origins
-	CA          string   // root certificates as PEM, for origins beside those of the system and Config.CA
-	Peers       []string // multiaddrs with /p2p/ID to ask directly
-	Bootstrap   []string // joined before looking
-	Class       policy.Class
-	OriginAfter time.Duration // how long peers get before the origin; class default if zero
-	Timeout     time.Duration // no useful byte for so long: give up; 2m if zero
-	Deadline    time.Duration // in total; none if zero
+	Output       string   // absolute target path; "" keeps the pieces in the node's directory
+	Name         string   // of the content, if known; shown and remembered
+	Using        []string // files and directories where pieces are looked for before any is fetched
+	Update       bool     // an older version may stand at Output; it is replaced when the new one is whole
+	Origins      []string // beside Config.Origins and those of the target
+	Headers      []string // "Key: Value" for the named origins
+	CA           string   // root certificates as PEM, for origins beside those of the system and Config.CA
+	Peers        []string // multiaddrs with /p2p/ID to ask directly
+	Bootstrap    []string // joined before looking
+	Class        policy.Class
+	OriginAfter  time.Duration // how long peers get before the origin; class default if zero
+	OriginBelow  float64       // bytes/s: while peers deliver less, the origin helps; class default if zero
+	OriginCopies float64       // of the content, at most so many from origins in any hour; no cap if zero
+	Timeout      time.Duration // no useful byte for so long: give up; 2m if zero
+	Deadline     time.Duration // in total; none if zero
 
 	From       []string // publishers: of Resolve, who must have signed the manifest
 	Unverified bool     // take what nobody vouches for

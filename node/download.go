@@ -80,6 +80,7 @@ type download struct {
 	policy   *policy.Policy
 	peers    map[peer.ID]*remote
 	origins  []*source
+	claims   []claimed // origin requests in flight
 	trees    treeSearch
 	look     lookup
 	count    tally
@@ -232,6 +233,7 @@ func (d *download) advancePieces(ctx context.Context, now time.Time) time.Time {
 	}
 	d.probeOrigins(ctx, now)
 	d.weighRelays(now)
+	d.renewClaims(now)
 	for _, key := range d.picker.Dead(now) {
 		if r := d.peers[peer.ID(key)]; r != nil {
 			d.dropPeer(now, r, errors.New("sent nothing for too long"))

@@ -233,6 +233,7 @@ func (d *download) close(ctx context.Context) {
 		d.err = errYield
 	}
 	d.report(time.Now(), true)
+	d.book(time.Now(), true)
 	d.exchange.Close()
 	close(d.done)
 	d.wg.Wait()

@@ -47,6 +47,8 @@ type lookup struct {
 	seen    map[peer.ID]*candidate
 	dialing int
 	sampled time.Time // what peers moved was looked at
+	asked   time.Time // when the last lookup began
+	twice   bool      // one was made since this node was announced
 }
 
 func newLookup() lookup {
@@ -70,6 +72,17 @@ const (
 )
 
 func (l *lookup) found() int { return len(l.seen) }
+
+// hopeful counts the providers that have answered or may still do.
+func (l *lookup) hopeful() int {
+	n := 0
+	for _, c := range l.seen {
+		if c.state <= answered {
+			n++
+		}
+	}
+	return n
+}
 
 func (l *lookup) set(id peer.ID, state candidateState, err error) {
 	if c := l.seen[id]; c != nil {
@@ -160,13 +173,34 @@ func (d *download) advanceLookup(ctx context.Context, now time.Time) time.Time {
 		return next
 	}
 	at := l.again.Next(now, d.livePeers(), now.Sub(d.useful) < 5*time.Second)
+	if d.unseen(now) {
+		l.twice, at = true, now
+	}
 	if at.IsZero() || now.Before(at) {
 		return earlier(next, at)
 	}
 	l.again.Asked(now)
+	l.asked = now
 	l.running = true
 	d.task(ctx, func() exchange.Event { return d.find(ctx) })
 	return next
+}
+
+// lonely reports whether there is nowhere to look for peers.
+func (d *download) lonely() bool {
+	n := d.n
+	return n.router == nil || n.router.Size() == 0 && n.mdns == nil && len(n.bootstrap()) == 0 && len(d.known) == 0
+}
+
+// unseen reports whether the first lookup began before this node could be found:
+// of two that start at once neither would know of the other then.
+func (d *download) unseen(now time.Time) bool {
+	l := &d.look
+	if l.twice || l.rounds == 0 || d.n.announcer == nil {
+		return false
+	}
+	at, _ := d.n.announcer.Announced(d.target.Root)
+	return at.After(l.asked)
 }
 
 // find runs one DHT lookup. An empty routing table is waited for: the node has
@@ -198,7 +232,7 @@ func (d *download) onLookedUp(now time.Time, ev lookedUp) {
 	l.rounds++
 	l.err = ev.err
 	if d.policy != nil {
-		d.policy.OnLooked(now, l.found())
+		d.policy.OnLooked(now, l.hopeful())
 	}
 }
 
@@ -234,6 +268,9 @@ func (d *download) onDialled(now time.Time, ev dialled) {
 			state = timedOut
 		}
 		d.look.set(ev.id, state, ev.err)
+		if d.policy != nil && d.look.rounds > 0 {
+			d.policy.OnLooked(now, d.look.hopeful())
+		}
 		d.look.crowd.OnFailed(now, crowdKey(ev.id))
 		return
 	}

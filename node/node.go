@@ -58,10 +58,11 @@ type Node struct {
 	manifests manifests  // that Resolve has read
 	trusting  sync.Mutex // while it is decided whom to trust
 
-	mu     sync.Mutex
-	active map[string]*download     // by the node that each is at: see enter
-	views  map[*download]RootStatus // of active downloads
-	extra  []peer.AddrInfo          // joined through, beside boot
+	mu       sync.Mutex
+	active   map[string]*download     // by the node that each is at: see enter
+	views    map[*download]RootStatus // of active downloads
+	accounts map[string]*account      // of active downloads, by cid.KeyString
+	extra    []peer.AddrInfo          // joined through, beside boot
 }
 
 var _ API = (*Node)(nil)
@@ -85,7 +86,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, log: cfg.Log, started: time.Now(), boot: boot, ca: ca,
-		active: map[string]*download{}, views: map[*download]RootStatus{},
+		active: map[string]*download{}, views: map[*download]RootStatus{}, accounts: map[string]*account{},
 	}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -29,7 +30,9 @@ type source struct {
 	useless  bool // it cannot give this root: gone, refused, of another kind
 	backoff  cdnfallback.Backoff
 	gave     int64
-	err      error // the last
+	busy     int     // requests in flight
+	rate     float64 // bytes/s of one request; 0: not known
+	err      error   // the last
 }
 
 // probed says what stands at an origin's URL.
@@ -254,14 +257,40 @@ func (d *download) originsDown(now time.Time) {
 	d.policy.OnOriginDown(now, until)
 }
 
-// spend starts one origin request for a run of pieces.
-func (d *download) spend(ctx context.Context, now time.Time, sp policy.Spend) {
-	var from *source
+// bestOrigin is the one that would serve the next request fastest, as measured;
+// one that is not known yet is tried by one request.
+func (d *download) bestOrigin(now time.Time) *source {
+	var best *source
+	score := func(s *source) float64 {
+		if s.rate == 0 && s.busy == 0 {
+			return math.MaxFloat64
+		}
+		return s.rate / float64(1+s.busy)
+	}
 	for _, s := range d.origins {
-		if s.usable(now) && (from == nil || s.gave > from.gave) {
-			from = s
+		if s.usable(now) && (best == nil || score(s) > score(best)) {
+			best = s
 		}
 	}
+	return best
+}
+
+// measured takes in how fast a request was.
+func (s *source) measured(ev spent) {
+	s.busy--
+	if ev.bytes == 0 || ev.took <= 0 {
+		return
+	}
+	rate := float64(ev.bytes) / ev.took.Seconds()
+	if s.rate == 0 {
+		s.rate = rate
+	}
+	s.rate += (rate - s.rate) / 4
+}
+
+// spend starts one origin request for a run of pieces.
+func (d *download) spend(ctx context.Context, now time.Time, sp policy.Spend) {
+	from := d.bestOrigin(now)
 	if from == nil {
 		d.policy.OnOrigin(now, sp.First, sp.Count, false, 0)
 		d.originsDown(now)
@@ -270,9 +299,9 @@ func (d *download) spend(ctx context.Context, now time.Time, sp policy.Spend) {
 	for i := range sp.Count {
 		d.picker.Hold(now, sp.First+i, true)
 	}
-	if sp.Reason == policy.Inject && len(d.peers) > 0 {
-		d.exchange.Claim([]exchange.Run{{First: sp.First, Count: sp.Count}}, 4000, false)
-	}
+	d.claim(now, sp)
+	d.log.Debug("origin request", "reason", sp.Reason, "first", sp.First, "pieces", sp.Count, "source", from.o.Host())
+	from.busy++
 	lies := d.count.lies[from]
 	d.task(ctx, func() exchange.Event {
 		began := time.Now()
@@ -289,6 +318,8 @@ func (d *download) onSpent(ctx context.Context, now time.Time, ev spent) {
 	for i := range ev.spend.Count {
 		d.picker.Hold(now, ev.spend.First+i, false)
 	}
+	d.unclaim(ev.spend)
+	ev.from.measured(ev)
 	if ev.took > 0 {
 		d.policy.OnOriginRate(now, float64(ev.bytes)/ev.took.Seconds(), ev.first)
 	}

@@ -128,7 +128,10 @@ func (d *download) onCreated(ctx context.Context, now time.Time, ev created) {
 		d.covered -= d.weight(i)
 	}
 	d.picker = pick.New(pick.Config{Self: pick.PeerKey(d.n.self), MaxStarted: maxStarted, MaxBytes: maxBytes}, sizes, d.rng)
-	d.policy = policy.New(policy.Config{Class: d.opt.Class, OriginAfter: d.opt.OriginAfter}, sizes, string(d.n.self), d.rng)
+	d.policy = policy.New(policy.Config{
+		Class: d.opt.Class, OriginAfter: d.opt.OriginAfter, Target: d.opt.OriginBelow, Copies: d.opt.OriginCopies,
+	}, sizes, string(d.n.self), d.rng)
+	d.spentLately()
 	d.phase = fetching
 	if !d.demand {
 		d.picker.WantAll(now)
@@ -149,7 +152,9 @@ func (d *download) onCreated(ctx context.Context, now time.Time, ev created) {
 		}
 		d.had(i)
 	}
-	d.policy.OnLooked(now, d.look.found())
+	if d.look.rounds > 0 || d.lonely() {
+		d.policy.OnLooked(now, d.look.hopeful())
+	}
 	d.originsDown(now)
 	if d.trees.quarantine != "" { // everything is on its way already
 		for i := range sizes {

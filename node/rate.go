@@ -54,6 +54,20 @@ func ParseRate(s string) (Rate, error) {
 	return Rate{Bytes: int64(bytes)}, nil
 }
 
+// ParseCopies reads a cap as typed: 1.5/h, copies of the content in any hour; ""
+// is none, 0.
+func ParseCopies(s string) (float64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	text, perHour := strings.CutSuffix(strings.TrimSpace(s), "/h")
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || !perHour || !(n > 0) || n > 1e6 {
+		return 0, fmt.Errorf("%q is not copies an hour, such as 1/h or 0.5/h", s)
+	}
+	return n, nil
+}
+
 // notNumber tells what a number as typed does not have. A comma may be a point
 // or nothing at all, by where one lives: it is refused.
 func notNumber(r rune) bool { return (r < '0' || r > '9') && r != '.' }

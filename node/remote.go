@@ -87,6 +87,7 @@ func (d *download) meet(now time.Time, r *remote) {
 	r.path, r.trip = r.s.Path(), r.s.RTT()
 	d.picker.OnPeer(now, key(r), pick.Path(r.path), r.trip)
 	d.policy.OnPeer(now, string(r.s.Peer))
+	d.tellClaims(now, r.s)
 	for run := range r.have.Runs() {
 		d.gained(now, r, run)
 	}
@@ -247,22 +248,6 @@ func (d *download) onArrived(now time.Time, ev exchange.Arrived) {
 
 func (d *download) onReceived(ev exchange.Received) {
 	d.verify <- arrival{piece: ev.Piece, data: ev.Data, from: ev.From}
-}
-
-func (d *download) onClaims(now time.Time, ev exchange.Claims) {
-	r := d.of(ev.From)
-	if r == nil || d.policy == nil {
-		return
-	}
-	until := now.Add(time.Duration(ev.TTL) * time.Millisecond)
-	for _, run := range ev.Runs {
-		for i := run.First; i < min(run.First+run.Count, len(d.table.Pieces)); i++ {
-			d.policy.OnClaim(now, string(r.s.Peer), i, until)
-			if d.picker != nil {
-				d.picker.OnClaim(now, key(r), i, until)
-			}
-		}
-	}
 }
 
 // onMet takes peers that a peer knows as candidates.

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/shoal-p2p/shoal/cdnfallback/policy"
 )
 
 const (
@@ -143,8 +145,11 @@ func (d *download) nextOrigin(now time.Time) (words string, soon bool) {
 		case now.Before(s.backoff.Until()):
 			return fmt.Sprintf("%v; trying %s again in %s", s.err, s.o.Host(), seconds(s.backoff.Until().Sub(now))), true
 		case d.policy != nil:
-			if at, code := d.policy.Why(now); code == "grace" && at.After(now) {
+			switch at, code := d.policy.Why(now); {
+			case code == policy.Grace && at.After(now):
 				return fmt.Sprintf("using %s in %s", s.o.Host(), seconds(at.Sub(now))), true
+			case code == policy.Spent:
+				return fmt.Sprintf("--origin-copies is used up: using %s in %s", s.o.Host(), seconds(at.Sub(now))), true
 			}
 			return "using " + s.o.Host(), true
 		case d.originTooSoon(now):

@@ -42,6 +42,7 @@ type Result struct {
 	Verified      bool             `json:"verified"`
 	From          From             `json:"from"`
 	OriginReasons map[string]int64 `json:"origin_reasons"`
+	Spared        float64          `json:"spared_copies"` // that peers gave, and the origin did not
 	Rejected      int64            `json:"rejected_bytes"`
 	Duplicate     int64            `json:"duplicate_bytes"`
 	Sent          int64            `json:"sent_bytes"`
@@ -290,8 +291,21 @@ type RootStatus struct {
 	Sent  int64  `json:"sent_bytes"`
 	Path  string `json:"path,omitempty"`
 
+	Reasons map[string]int64 `json:"origin_reasons,omitempty"` // the origin's bytes in From, by why they were spent
+	Spared  float64          `json:"spared_copies"`            // that peers gave, and the origin did not
+	History []Slice          `json:"history,omitempty"`        // of what came, the oldest first
+	Liars   []string         `json:"liars,omitempty"`          // sources that gave wrong bytes
+
 	Pinned bool `json:"pinned,omitempty"` // kept whatever comes
 	Cached bool `json:"cached,omitempty"` // kept for readers until the room is needed
+}
+
+// Slice is what came of a root in a span of time: a minute, older ones longer.
+type Slice struct {
+	At      int64            `json:"at"` // its begin, seconds since 1970
+	Seconds float64          `json:"seconds"`
+	From    From             `json:"from"`
+	Reasons map[string]int64 `json:"origin_reasons,omitempty"`
 }
 
 // Why tells why a root waits.

@@ -88,7 +88,9 @@ func (n *Node) Status(context.Context) (Status, error) {
 	}
 	for _, r := range roots {
 		if !seen[r.CID.String()] {
-			s.Roots = append(s.Roots, n.rootStatus(r))
+			v := n.rootStatus(r)
+			n.showAccount(&v, r.CID)
+			s.Roots = append(s.Roots, v)
 		}
 	}
 	slices.SortFunc(s.Roots, func(a, b RootStatus) int { return strings.Compare(a.CID, b.CID) })

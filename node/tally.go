@@ -19,6 +19,9 @@ type tally struct {
 	liars      map[string]string // source -> what it did
 	lies       map[*source]int
 	remembered map[peer.ID]bool // in the cache, as providers
+
+	booked        From // what is in the root's account
+	bookedReasons map[string]int64
 }
 
 func newTally() tally {
@@ -72,6 +75,7 @@ func (d *download) makeResult(path string) *Result {
 	r := &Result{
 		CID: d.root.String(), Path: path, Size: d.table.Size, Verified: !d.opt.Unverified, Signed: d.opt.Signed,
 		Seconds: time.Since(d.started).Seconds(), From: d.count.from, OriginReasons: d.count.reasons,
+		Spared:   d.count.from.spared(d.table.Size),
 		Rejected: d.count.rejected, Duplicate: d.count.duplicate, Sent: d.n.exchangeSent(d.root),
 	}
 	for _, s := range d.origins {

@@ -29,6 +29,7 @@ func (p *Policy) Advance(now time.Time) []Spend {
 		return nil
 	}
 	p.wakeAt(p.now.Add(tick))
+	defer p.settle()
 	var spends []Spend
 	for _, rule := range []func() (Spend, bool){p.start, p.inject, p.hurry, p.stall, p.deficit, p.tail} {
 		for {
@@ -36,8 +37,13 @@ func (p *Policy) Advance(now time.Time) []Spend {
 			if !ok {
 				break
 			}
+			s = p.afford(s)
 			p.take(s)
 			spends = append(spends, s)
+			if !p.now.Before(p.brokeUntil()) {
+				continue
+			}
+			return spends
 		}
 	}
 	return spends
@@ -56,7 +62,7 @@ func (p *Policy) measure() {
 
 // mayAsk reports whether an origin can and may be asked at all.
 func (p *Policy) mayAsk() bool {
-	for _, until := range []time.Time{p.graceEnd(), p.down, p.retry} {
+	for _, until := range []time.Time{p.graceEnd(), p.down, p.retry, p.brokeUntil()} {
 		if p.now.Before(until) {
 			p.wakeAt(until)
 			return false
@@ -65,14 +71,32 @@ func (p *Policy) mayAsk() bool {
 	return true
 }
 
+// brokeUntil is when the budget allows a piece again; zero: it does now.
+func (p *Policy) brokeUntil() time.Time {
+	left, more := p.budget.left(p.now)
+	if left >= int64(p.size) {
+		return time.Time{}
+	}
+	return more
+}
+
+// settle notes whether this node keeps its seat.
+func (p *Policy) settle() { p.sit(len(p.flights) > 0 && p.lacking() > 0) }
+
 // graceEnd is until when peers have the download to themselves.
 func (p *Policy) graceEnd() time.Time {
 	after := p.cfg.OriginAfter
-	if after == 0 && p.cfg.Class == Economy {
+	if after != 0 || p.cfg.Class == Background {
+		return p.began.Add(after)
+	}
+	after = interactiveLook
+	if p.cfg.Class == Economy {
 		after = economyAfter
-		if !p.looked.IsZero() {
-			after = min(after, p.looked.Sub(p.began))
-		}
+	}
+	if !p.looked.IsZero() {
+		after = min(after, max(0, p.looked.Sub(p.began)))
+	}
+	if p.cfg.Class == Economy {
 		after += p.jitter
 	}
 	return p.began.Add(after)
@@ -86,14 +110,36 @@ func (p *Policy) take(s Spend) {
 		bytes += int64(p.pieces[i].size)
 		p.refresh(i)
 	}
-	p.flights = append(p.flights, flight{s.First, s.Count})
+	if len(p.flights) == 0 {
+		p.landed = p.now
+	}
+	p.flights = append(p.flights, flight{s.First, s.Count, s.Count})
 	p.origin.run(p.now, true)
+	p.budget.spend(p.now, bytes)
+	if s.Reason == Inject {
+		p.injected = p.now
+	}
 	if s.Reason == Start {
 		p.first += bytes
 	}
 	if s.Reason == Deficit {
 		p.tokens.spend(bytes)
 	}
+}
+
+// afford cuts a request to what the budget has left, at least one piece, and says
+// how long it will take at most.
+func (p *Policy) afford(s Spend) Spend {
+	left, _ := p.budget.left(p.now)
+	bytes := int64(0)
+	for i := range s.Count {
+		if bytes += int64(p.pieces[s.First+i].size); bytes > left && i > 0 {
+			s.Count = i
+			break
+		}
+	}
+	s.Claim = min(max(3*p.fetchTime(int(bytes)), claimShortest), claimLongest)
+	return s
 }
 
 // slots is how many requests may start. A fetch that begins, or knows nobody,
@@ -103,11 +149,14 @@ func (p *Policy) slots() int {
 	if p.failures > 0 {
 		return 1 - len(p.flights) // to see whether it is back
 	}
-	if p.cfg.Class == Interactive && (p.alone() || p.first == 0) {
+	if p.cfg.Class == Interactive && !p.looking() && (p.alone() || p.first == 0) {
 		n *= 2
 	}
 	return n - len(p.flights)
 }
+
+// looking reports whether the first search for peers still runs: they may be many.
+func (p *Policy) looking() bool { return p.looked.IsZero() && p.now.Before(p.began.Add(lookMost)) }
 
 // alone reports whether nobody is known who could have a piece.
 func (p *Policy) alone() bool { return len(p.peers) == 0 && p.providers == 0 }
@@ -128,16 +177,6 @@ func (p *Policy) wakeAt(at time.Time) {
 	if at.After(p.now) && (p.next.IsZero() || at.Before(p.next)) {
 		p.next = at
 	}
-}
-
-// need is the rate in bytes/s below which peers deliver too little; 0: none.
-// An interactive fetch needs 0.7 of what the origin has shown: above that its
-// bytes would buy little time.
-func (p *Policy) need() float64 {
-	if p.cfg.Class != Interactive {
-		return p.cfg.Target
-	}
-	return max(p.cfg.Target, 0.7*p.originRate())
 }
 
 // originRate is what the origin delivers over all requests, 0 if unknown.

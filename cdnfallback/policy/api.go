@@ -30,6 +30,7 @@ type Spend struct {
 	First  int
 	Count  int // at least 1
 	Reason Reason
+	Claim  time.Duration // how long others should wait for it: three times what it is expected to take, 2 s to a minute
 }
 
 // Code tells why the origin is not used now, or that it is.
@@ -43,14 +44,16 @@ const (
 	Backoff Code = "backoff" // the origin failed; next is the retry
 	Claimed Code = "claimed" // it is for another node to fetch what nobody has
 	Peers   Code = "peers"   // peers hold or deliver what is missing
+	Spent   Code = "budget"  // all that may be spent in an hour is; next is when there is more
 )
 
 // Config tunes a Policy. The zero value is an interactive fetch.
 type Config struct {
 	Class       Class
-	OriginAfter time.Duration // how long peers get before the origin; if zero interactive 0, background 30 s, economy until the first look, 1 s at most
-	Parallel    int           // origin requests in flight; if zero 2 (4 while an interactive fetch starts), background 1
+	OriginAfter time.Duration // how long peers get before the origin; if zero until the first look: interactive 0.3 s at most, economy 1 s; background 30 s
+	Parallel    int           // origin requests in flight; if zero 2 (4 while an interactive fetch starts), background 1; in a crowd one of the rule inject
 	RunBytes    int           // bytes of one request when peers are known; 8 MiB if zero
 	LongRun     int           // bytes of one request when nobody is known and the class is interactive; 64 MiB if zero
-	Target      float64       // bytes/s that are needed; if zero interactive measures itself against the best rate seen, others have no need
+	Target      float64       // bytes/s below which the origin helps peers; if zero interactive measures itself against what the origin could give, others have no need
+	Copies      float64       // of the content from origins in any hour, at most; no cap if zero
 }

@@ -6,45 +6,132 @@ import (
 )
 
 const (
-	claimLongest = time.Minute // whatever a peer says: a dead claimant must not block a piece
-	claimMost    = 1024        // live claims of one peer: two long runs; more are ignored
+	claimLongest  = time.Minute // whatever a peer says: a dead claimant must not block a piece
+	claimShortest = 2 * time.Second
+	claimMost     = 1024 // live claims of one peer: two long runs; more are ignored
+	claimBroken   = 16   // claims of a peer that came to nothing; it is not believed any more then
+	existsFor     = 15 * time.Second
+	existsMost    = 5 * time.Minute
+	aliveFor      = 5 * time.Second // without a new holder or claim in view: the crowd does not move
 )
 
 // claims are the pieces that other nodes say they are fetching from the origin.
 type claims struct {
 	until map[int]claim
 	order times // may have entries that until contradicts
+	far   int   // of them, those that were relayed
 }
 
 type claim struct {
 	until time.Time
 	by    *rival
+	far   bool      // relayed: it is fetched by a peer of by
+	since time.Time // that it was made
 }
 
 // OnClaim tells that a peer says it is fetching a piece from the origin until
-// then. The claim is believed for a minute at most, and only of a peer that is
-// connected.
-func (p *Policy) OnClaim(now time.Time, peer string, piece int, until time.Time) {
+// then; a time that is past takes that back. The claim is believed for a minute
+// at most, and only of a peer that is connected. It reports whether that is news,
+// which is worth relaying.
+func (p *Policy) OnClaim(now time.Time, peer string, piece int, until time.Time) bool {
 	p.clock(now)
 	by := p.peers[peer]
+	if by != nil && !until.After(p.now) {
+		return p.unclaim(by, piece)
+	}
+	if by != nil && by.broken < claimBroken {
+		by.claimed = p.now
+	}
+	return p.claim(by, piece, until, false)
+}
+
+// OnRelayed tells that a peer says one of its own peers is fetching a piece until
+// then. Afterwards the piece is taken to exist somewhere for 15 s more, and as long as
+// the crowd moves up to five minutes, since its holder need not be in view. It
+// reports whether that is news.
+func (p *Policy) OnRelayed(now time.Time, peer string, piece int, until time.Time) bool {
+	p.clock(now)
+	return p.claim(p.peers[peer], piece, until, true)
+}
+
+func (p *Policy) claim(by *rival, piece int, until time.Time, far bool) bool {
 	if longest := p.now.Add(claimLongest); until.After(longest) {
 		until = longest
 	}
-	if by == nil || by.live >= claimMost || !p.valid(piece) || !until.After(p.now) {
-		return
+	if far {
+		until = until.Add(existsFor)
 	}
-	if old, ok := p.claims.until[piece]; ok {
-		if !until.After(old.until) {
-			return
-		}
-		old.by.live--
+	if by == nil || by.broken >= claimBroken || !p.valid(piece) || !until.After(p.now) {
+		return false
+	}
+	c := &p.claims
+	old, known := c.until[piece]
+	if (!known || old.by != by) && by.live >= claimMost || known && !until.After(old.until) && (far || !old.far) {
+		return false
+	}
+	if known {
+		p.drop(piece, old)
 	}
 	by.live++
-	p.claims.until[piece] = claim{until, by}
-	heap.Push(&p.claims.order, timed{until, piece})
+	if far {
+		c.far++
+	} else {
+		by.near++
+	}
+	c.until[piece] = claim{until, by, far, p.now}
+	heap.Push(&c.order, timed{until, piece})
 	p.sign = p.now
 	p.pieces[piece].claimed = true
 	p.refresh(piece)
+	return !known
+}
+
+// unclaim takes a peer's own claim back.
+func (p *Policy) unclaim(by *rival, piece int) bool {
+	c, ok := p.claims.until[piece]
+	if !ok || c.by != by || c.far {
+		return false
+	}
+	p.drop(piece, c)
+	p.pieces[piece].claimed = false
+	p.refresh(piece)
+	p.changed = true
+	return true
+}
+
+// drop takes a claim out; its entry in the order ends by itself.
+func (p *Policy) drop(piece int, c claim) {
+	c.by.live--
+	if c.far {
+		p.claims.far--
+	} else {
+		c.by.near--
+	}
+	delete(p.claims.until, piece)
+}
+
+// fulfil ends the claim of a piece that somebody in view has now.
+func (p *Policy) fulfil(piece int) {
+	if c, ok := p.claims.until[piece]; ok {
+		p.drop(piece, c)
+		p.pieces[piece].claimed = false
+		p.freed = p.now
+	}
+}
+
+// leave ends the claims of a peer that is gone, so that others take its pieces.
+func (p *Policy) leave(by *rival) {
+	if by.live == 0 {
+		return
+	}
+	for piece, c := range p.claims.until {
+		if c.by == by {
+			p.drop(piece, c)
+			p.pieces[piece].claimed = false
+			p.refresh(piece)
+		}
+	}
+	p.changed = true
 }
 
 // expire ends the claims whose time is over.
@@ -56,8 +143,16 @@ func (p *Policy) expire() {
 		if !ok || !live.until.Equal(e.at) {
 			continue
 		}
-		live.by.live--
-		delete(c.until, e.piece)
+		if live.far && p.now.Sub(p.sign) < aliveFor && p.now.Sub(live.since) < existsMost {
+			live.until = p.now.Add(existsFor) // it comes nearer while the crowd is busy
+			c.until[e.piece] = live
+			heap.Push(&c.order, timed{live.until, e.piece})
+			continue
+		}
+		if pc := p.pieces[e.piece]; !live.far && pc.holders == 0 && !pc.done {
+			live.by.broken++
+		}
+		p.drop(e.piece, live)
 		p.pieces[e.piece].claimed = false
 		p.refresh(e.piece)
 		p.changed = true
@@ -91,38 +186,4 @@ func (h *times) Pop() any {
 	e := old[len(old)-1]
 	*h = old[:len(old)-1]
 	return e
-}
-
-// dues are the pieces with a deadline that are missing.
-type dues struct {
-	at    map[int]time.Time
-	order times // may have entries that at contradicts
-}
-
-// set changes the deadline of a piece; zero removes it.
-func (d *dues) set(piece int, at time.Time) {
-	if at.IsZero() {
-		delete(d.at, piece)
-		return
-	}
-	if !d.at[piece].Equal(at) {
-		d.at[piece] = at
-		heap.Push(&d.order, timed{at, piece})
-	}
-}
-
-// earliest returns the n earliest deadlines at most, in order.
-func (d *dues) earliest(n int) []timed {
-	var list []timed
-	for len(d.order) > 0 && len(list) < n {
-		e := heap.Pop(&d.order).(timed)
-		again := len(list) > 0 && list[len(list)-1] == e
-		if at, ok := d.at[e.piece]; ok && at.Equal(e.at) && !again {
-			list = append(list, e)
-		}
-	}
-	for _, e := range list {
-		heap.Push(&d.order, e)
-	}
-	return list
 }

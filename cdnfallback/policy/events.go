@@ -11,17 +11,18 @@ func (p *Policy) OnPeer(now time.Time, peer string) {
 		p.byPeers = p.now
 	}
 	if p.peers[peer] == nil {
-		p.peers[peer] = &rival{hash: hash(peer)}
-		p.rivals, p.changed = nil, true
+		p.peers[peer] = &rival{hash: hash(peer), met: p.now}
+		p.lacks, p.changed = -1, true
 	}
 }
 
-// OnGone tells that a peer is no longer connected. Its claims run out by themselves.
+// OnGone tells that a peer is no longer connected. What it claimed is for others.
 func (p *Policy) OnGone(now time.Time, peer string) {
 	p.clock(now)
-	if p.peers[peer] != nil {
+	if r := p.peers[peer]; r != nil {
+		p.leave(r)
 		delete(p.peers, peer)
-		p.rivals, p.changed = nil, true
+		p.lacks, p.changed = -1, true
 	}
 }
 
@@ -31,7 +32,7 @@ func (p *Policy) OnCount(now time.Time, peer string, pieces int) {
 	p.clock(now)
 	if r := p.peers[peer]; r != nil {
 		if (r.count >= len(p.pieces)) != (pieces >= len(p.pieces)) {
-			p.rivals = nil
+			p.lacks = -1
 		}
 		r.count = pieces
 	}
@@ -57,6 +58,7 @@ func (p *Policy) OnHolders(now time.Time, piece, n int) {
 	pc := &p.pieces[piece]
 	if n > int(pc.holders) {
 		p.sign = p.now
+		p.fulfil(piece)
 	}
 	if (n == 0) != (pc.holders == 0) {
 		p.changed = true
@@ -97,6 +99,19 @@ func (p *Policy) OnOriginPiece(now time.Time, piece int) {
 	}
 	p.clock(now)
 	p.origin.add(p.now, int64(p.pieces[piece].size))
+	p.gauge()
+	p.adapt(p.now.Sub(p.landed))
+	p.landed = p.now
+}
+
+// landing notes that a piece of a request in flight is here.
+func (p *Policy) landing(piece int) {
+	for i, f := range p.flights {
+		if piece >= f.first && piece < f.first+f.count {
+			p.flights[i].left--
+			p.changed = p.changed || p.flights[i].left <= 1
+		}
+	}
 }
 
 // OnOriginRate tells what one request took: bytes/s and the time to its first byte.
@@ -125,6 +140,9 @@ func (p *Policy) OnOrigin(now time.Time, first, count int, ok bool, bytes int64)
 		break
 	}
 	p.origin.run(p.now, len(p.flights) > 0)
+	if len(p.flights) == 0 {
+		p.injected = p.now
+	}
 	switch {
 	case ok:
 		p.runs++

@@ -21,5 +21,5 @@ func Example() {
 	// Output:
 	// []
 	// grace 30s
-	// [{0 1 inject}]
+	// [{0 1 inject 2s}]
 }

@@ -22,12 +22,21 @@ type Policy struct {
 	due     dues
 
 	peers     map[string]*rival
-	rivals    []uint64 // hashes of the peers that lack something; nil: make anew
-	count     int      // pieces here
-	met       bool     // there was a peer once
-	providers int      // known in the last look
+	lacks     int  // peers that lack something; negative: count anew
+	count     int  // pieces here
+	met       bool // there was a peer once
+	providers int  // known in the last look
 	looked    time.Time
 	claims    claims
+
+	seats    float64   // how many may fetch at a time what nobody has, in a crowd
+	sitting  bool      // this node is one of them
+	freed    time.Time // a seat was left
+	injected time.Time // the last request of the rule inject began or ended
+	hungry   time.Time // since when this node may inject and nothing falls to it; zero: something does
+	landed   time.Time // the last piece of the origin, or when its request began
+	whole    float64   // bytes/s that the origin sends to all of the crowd; 0: unknown
+	budget   budget
 
 	began    time.Time // first Want
 	jitter   time.Duration
@@ -63,13 +72,20 @@ type piece struct {
 }
 
 // flight is an origin request.
-type flight struct{ first, count int }
+type flight struct {
+	first, count int
+	left         int // pieces that have not come
+}
 
 // rival is a peer of the root.
 type rival struct {
-	hash  uint64
-	count int // pieces it has
-	live  int // claims it has
+	hash    uint64
+	met     time.Time
+	count   int       // pieces it has
+	live    int       // claims it has told of, its own and relayed
+	near    int       // of them, its own
+	claimed time.Time // its last claim of its own
+	broken  int       // claims that came to nothing
 }
 
 // New returns a policy for pieces of the given sizes in bytes; self is this
@@ -90,7 +106,7 @@ func New(cfg Config, sizes []int, self string, rng *rand.Rand) *Policy {
 		due:   dues{at: map[int]time.Time{}},
 		peers: map[string]*rival{}, claims: claims{until: map[int]claim{}},
 		fast: newMeter(fastTau), slow: newMeter(slowTau), askTime: firstAskTime, askedAt: map[int]time.Time{},
-		jitter: time.Duration(rng.Int64N(int64(coldJitter))),
+		jitter: time.Duration(rng.Int64N(int64(coldJitter))), lacks: -1, seats: seatsFirst,
 	}
 	total := 0
 	for i, size := range sizes {
@@ -98,6 +114,7 @@ func New(cfg Config, sizes []int, self string, rng *rand.Rand) *Policy {
 		total += size
 	}
 	p.size = max(1, total/max(1, n))
+	p.budget.cap = int64(cfg.Copies * float64(total))
 	p.cursor = rng.IntN(max(1, n))
 	return p
 }
@@ -105,6 +122,8 @@ func New(cfg Config, sizes []int, self string, rng *rand.Rand) *Policy {
 const (
 	backgroundAfter = 30 * time.Second
 	economyAfter    = time.Second
+	lookMost        = time.Second            // who is not found by then is not waited for
+	interactiveLook = 300 * time.Millisecond // for peers, before an interactive fetch that may have some
 	coldJitter      = 300 * time.Millisecond // of economy, so that a crowd does not start as one
 	defaultRun      = 8 << 20                // one request per 1 to 8 leaves: CDN friendly, and little to lose to a peer that comes
 	defaultLong     = 64 << 20
@@ -159,7 +178,10 @@ func (p *Policy) Done(now time.Time, piece int) {
 	}
 	p.clock(now)
 	p.pieces[piece].done = true
-	p.pieces[piece].flying = false
+	if p.pieces[piece].flying {
+		p.pieces[piece].flying = false
+		p.landing(piece)
+	}
 	p.count++
 	if asked, ok := p.askedAt[piece]; ok {
 		p.askTime += (p.now.Sub(asked) - p.askTime) / 8

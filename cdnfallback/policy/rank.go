@@ -7,21 +7,20 @@ const (
 	rankStep  = 500 * time.Millisecond // after which the next in rank may take what nobody claimed
 )
 
-// eligible reports whether it falls to this node to inject a piece: nobody, or
-// not more than one for each 0.5 s without a new holder or claim in view, ranks
-// before it among the peers that lack something. All nodes that see the same
-// peers agree on the ranks without a word (rendezvous hashing, Thaler &
+// eligible reports whether it falls to this node to inject a piece: nobody of
+// those who fetch from the origin now, or not more than one for each 0.5 s in
+// which nothing falls to this node, ranks before it. All nodes that see the same
+// claims agree on the ranks without a word (rendezvous hashing, Thaler &
 // Ravishankar 1998).
 func (p *Policy) eligible(i int) bool {
-	since := p.graceEnd()
-	if p.sign.After(since) {
-		since = p.sign
+	allowed := 0
+	if !p.hungry.IsZero() {
+		allowed = int(p.now.Sub(p.hungry) / rankStep)
 	}
-	allowed := int(p.now.Sub(since) / rankStep)
 	group := uint64(i / p.group())
 	mine, before := mix(p.self, group), 0
-	for _, h := range p.others() {
-		if mix(h, group) > mine {
+	for _, r := range p.peers {
+		if r.near > 0 && mix(r.hash, group) > mine {
 			if before++; before > allowed {
 				return false
 			}
@@ -33,20 +32,6 @@ func (p *Policy) eligible(i int) bool {
 // group is how many consecutive pieces share a rank: 8, fewer of small content
 // so that everybody has a share.
 func (p *Policy) group() int { return min(max(len(p.pieces)/64, 1), groupMost) }
-
-// others returns the hashes of the peers that lack something. Their order does
-// not matter: they are only counted.
-func (p *Policy) others() []uint64 {
-	if p.rivals == nil {
-		p.rivals = make([]uint64, 0, len(p.peers))
-		for _, r := range p.peers {
-			if r.count < len(p.pieces) {
-				p.rivals = append(p.rivals, r.hash)
-			}
-		}
-	}
-	return p.rivals
-}
 
 // hash is FNV-1a of 64 bits, the same at every node.
 func hash(s string) uint64 {
@@ -64,4 +49,14 @@ func mix(node, group uint64) uint64 {
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
 	x = (x ^ x>>27) * 0x94d049bb133111eb
 	return x ^ x>>31
+}
+
+func latest(times ...time.Time) time.Time {
+	var last time.Time
+	for _, t := range times {
+		if t.After(last) {
+			last = t
+		}
+	}
+	return last
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 )
 
 // TestRankVectors holds the ranks still: all versions of all nodes have to
@@ -26,8 +27,9 @@ func TestRankVectors(t *testing.T) {
 	}
 }
 
-// TestRanksDivide has N nodes that see each other divide the pieces: each piece
-// falls to exactly one of them, and nobody has more than twice his share.
+// TestRanksDivide has N nodes that fetch from the origin and see each other
+// divide the pieces: each piece falls to exactly one of them, and nobody has more
+// than twice his share.
 func TestRanksDivide(t *testing.T) {
 	t.Parallel()
 	const nodes, pieces = 10, 1024
@@ -42,6 +44,7 @@ func TestRanksDivide(t *testing.T) {
 		for m := range nodes {
 			if m != n {
 				p.OnPeer(epoch, fmt.Sprint("node", m))
+				p.OnClaim(epoch, fmt.Sprint("node", m), m, epoch.Add(time.Second))
 			}
 		}
 		mine := 0

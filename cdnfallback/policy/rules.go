@@ -11,8 +11,8 @@ func (p *Policy) start() (Spend, bool) {
 	if p.alone() {
 		return p.run(p.orphans, Start, p.longRun(), nil)
 	}
-	if p.fast.bytes > 0 || len(p.flights) > 0 {
-		return Spend{}, false
+	if p.lacking() > 0 || p.fast.bytes > 0 || len(p.flights) > 0 {
+		return Spend{}, false // in a crowd each would start; what nobody has is the next rule's
 	}
 	if at := p.graceEnd().Add(knownWait); p.now.Before(at) {
 		p.wakeAt(at)
@@ -29,8 +29,24 @@ func (p *Policy) inject() (Spend, bool) {
 	if p.alone() && p.cfg.Class == Interactive {
 		return p.run(p.orphans, Inject, p.longRun(), nil)
 	}
+	if !p.seated() {
+		return Spend{}, false
+	}
+	bytes := p.cfg.RunBytes
+	if p.lacking() > 0 {
+		if len(p.flights) > 1 || len(p.flights) == 1 && p.flights[0].left > 1 {
+			return Spend{}, false // one at a time, the next in time for no pause
+		}
+		bytes = p.crowdRun()
+	}
 	p.cursor = p.rng.IntN(len(p.pieces))
-	return p.run(p.orphans, Inject, p.cfg.RunBytes, p.eligible)
+	s, ok := p.run(p.orphans, Inject, bytes, p.eligible)
+	if ok {
+		p.hungry = time.Time{}
+	} else if p.hungry.IsZero() {
+		p.hungry = p.now
+	}
+	return s, ok
 }
 
 // unclaimed keeps a rule from fetching what another node is fetching now.
@@ -41,6 +57,9 @@ func (p *Policy) unclaimed(i int) bool { return !p.pieces[i].claimed }
 // that is found late still has something to give, and gets shorter at the end,
 // so that all requests end together.
 func (p *Policy) longRun() int {
+	if p.looking() {
+		return p.size // a crowd that starts at once would all fetch the same
+	}
 	long := min(p.cfg.LongRun, firstRun<<min(p.runs, 10), int(p.originRate()))
 	share := p.missing.len / (4 * p.cfg.Parallel) * p.size
 	return max(min(long, share), firstRun)
@@ -101,7 +120,16 @@ func (p *Policy) stall() (Spend, bool) {
 		p.wakeAt(at)
 		return Spend{}, false
 	}
-	return p.any(Stall, p.cfg.RunBytes)
+	if p.lacking() == 0 {
+		return p.any(Stall, p.cfg.RunBytes)
+	}
+	if !p.chosen(at) { // else all of a crowd would lose patience at once
+		return Spend{}, false
+	}
+	if s, ok := p.run(p.idle, Stall, firstRun, p.unclaimed); ok {
+		return s, true
+	}
+	return p.any(Stall, firstRun)
 }
 
 // stallAt is when the silence of peers is a stall.
@@ -131,13 +159,13 @@ func (p *Policy) stallAt() time.Time {
 // deficit: peers deliver less than is needed for several seconds on end. An
 // interactive fetch fills its slots; others take what a token bucket gives.
 func (p *Policy) deficit() (Spend, bool) {
-	if p.cfg.Class == Economy || p.slots() <= 0 || p.reading() {
+	if p.cfg.Class == Economy && p.cfg.Target == 0 || p.slots() <= 0 || p.reading() {
 		return Spend{}, false
 	}
 	if p.probe() {
 		return p.run(p.idle, Deficit, firstRun, p.unclaimed)
 	}
-	if !p.shortage.on || p.cfg.Class == Background && p.tokens.bytes <= 0 {
+	if !p.shortage.on || p.cfg.Class != Interactive && p.tokens.bytes <= 0 {
 		return Spend{}, false
 	}
 	return p.run(p.idle, Deficit, p.cfg.RunBytes, p.unclaimed)
@@ -152,7 +180,11 @@ const (
 // probe reports whether an interactive fetch from slow peers should find out
 // what the origin can do. It does so once.
 func (p *Policy) probe() bool {
-	if p.cfg.Class != Interactive || p.originRate() > 0 || len(p.flights) > 0 || p.now.Sub(p.graceEnd()) < probeWait {
+	since := p.graceEnd().Add(probeWait)
+	if p.cfg.Class != Interactive || p.originRate() > 0 || len(p.flights) > 0 || p.now.Before(since) {
+		return false
+	}
+	if n := p.lacking(); n > probeCrowd || n > 0 && !p.chosen(since) {
 		return false
 	}
 	rate := p.slow.rate(p.now)
@@ -165,7 +197,7 @@ func (p *Policy) tail() (Spend, bool) {
 	if p.missing.len > tailPieces || p.cfg.Class == Economy || len(p.flights) > 0 || p.reading() {
 		return Spend{}, false
 	}
-	if p.cfg.Class == Background && !p.slowest() {
+	if crowd := p.lacking(); crowd > 0 && (p.cfg.Class == Background && crowd < tailCrowd || !p.slowest()) || crowd == 0 && p.cfg.Class == Background {
 		return Spend{}, false
 	}
 	left := p.missing.len * p.size
@@ -181,13 +213,12 @@ func (p *Policy) tail() (Spend, bool) {
 // enough ahead wants little, and a low rate is nobody's fault.
 func (p *Policy) reading() bool { return len(p.due.at) >= p.missing.len }
 
-// slowest reports whether this node has the fewest pieces of a crowd.
+// slowest reports whether this node has the fewest pieces of a crowd, of those
+// with as few the first in rank.
 func (p *Policy) slowest() bool {
-	if len(p.peers) < tailCrowd {
-		return false
-	}
+	mine := mix(p.self, 1)
 	for _, r := range p.peers {
-		if r.count < p.count {
+		if r.count < p.count || r.count == p.count && mix(r.hash, 1) > mine {
 			return false
 		}
 	}

@@ -59,6 +59,7 @@ type landing struct {
 	began time.Time
 	bytes float64 // that came of its next piece
 	next  int
+	told  time.Time // when others were told of it
 }
 
 func (s *story) run(t *testing.T, d *datadriven.TestData) string {

@@ -18,6 +18,8 @@ func (p *Policy) Why(now time.Time) (next time.Time, code Code) {
 			next = p.retry
 		}
 		return next, Backoff
+	case p.now.Before(p.brokeUntil()):
+		return p.brokeUntil(), Spent
 	case p.now.Before(p.graceEnd()):
 		return p.graceEnd(), Grace
 	case p.forming():

@@ -29,7 +29,7 @@ func TestComplete(t *testing.T) {
 		"get|--seed|--see":        "",                // once is enough
 		"get|--seed|ba":           "bafyone bafytwo", // its value stands behind =
 		"get|--seed=1.5|ba":       "bafyone bafytwo",
-		"get|--origin|u|--origin": "--origin-after --origin --origin-header", // this may be repeated
+		"get|--origin|u|--origin": "--origin-after --origin-below --origin-copies --origin --origin-header", // this may be repeated
 		"get|--class|b":           "background",
 		"get|--class=|":           "bafyone bafytwo Qmthree",
 		"get|--class=e":           "--class=economy",

@@ -18,6 +18,8 @@ func getVerb(sh *shell) *cli.Command {
 		&cli.StringFlag{Name: "o", Usage: "`PATH`: the result, new unless --update", DefaultText: "the content's name, else CID"},
 		&cli.StringFlag{Name: "class", Usage: "`CLASS`: interactive (default), background (peers first), economy (origin last)"},
 		&cli.DurationFlag{Name: "origin-after", Usage: "`D`: leave peers so long before the origin", DefaultText: "as the class says"},
+		&cli.StringFlag{Name: "origin-below", Usage: "`RATE`: let the origin help while peers deliver less", DefaultText: "as the class says"},
+		&cli.StringFlag{Name: "origin-copies", Usage: "`N/h`: at most N copies of it from origins an hour"},
 		&cli.StringSliceFlag{Name: "using", Usage: "`PATH`: take pieces from here, such as an older version; only read, repeatable"},
 		&cli.BoolFlag{Name: "update", Usage: "bring what stands at -o to this version, switch when all is here"},
 		newStayFlag(&stay),

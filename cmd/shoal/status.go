@@ -136,6 +136,17 @@ func statusLines(st node.Status, rootsOnly bool) []string {
 		if from := sources(r.From, nil); from != "" {
 			add("          %s", from)
 		}
+		if line := originLine(r.Reasons, r.Spared); line != "" {
+			add("          %s", line)
+		}
+		for _, who := range r.Liars {
+			add("          gave wrong bytes: %s", who)
+		}
+		if rootsOnly {
+			for _, line := range historyLines(r.History) {
+				add("          %s", line)
+			}
+		}
 		if r.Sent > 0 {
 			add("          sent %s", size(r.Sent))
 		}

@@ -25,6 +25,9 @@ func summary(r *node.Result) []string {
 	if parts := sources(r.From, r.Origins); parts != "" {
 		lines = append(lines, parts)
 	}
+	if line := originLine(r.OriginReasons, 0); line != "" {
+		lines = append(lines, line)
+	}
 	if r.Update != nil {
 		lines = append(lines, updateLines(r.Update)...)
 	}

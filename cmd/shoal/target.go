@@ -186,6 +186,16 @@ func fetchOptions(c *cli.Context) (node.FetchOptions, error) {
 	if opt.Class, err = node.ParseClass(c.String("class")); err != nil {
 		return opt, err
 	}
+	if below := c.String("origin-below"); below != "" {
+		r, err := node.ParseRate(below)
+		if err != nil || r.Bytes == 0 {
+			return opt, &usageError{fmt.Errorf("--origin-below %q is no rate; say 2MB/s or 20Mbit/s", below)}
+		}
+		opt.OriginBelow = float64(r.Bytes)
+	}
+	if opt.OriginCopies, err = node.ParseCopies(c.String("origin-copies")); err != nil {
+		return opt, &usageError{fmt.Errorf("--origin-copies: %w", err)}
+	}
 	for _, name := range []string{"timeout", "deadline", "origin-after"} {
 		if c.IsSet(name) && c.Duration(name) <= 0 {
 			return opt, &usageError{fmt.Errorf("--%s %v is no time at all", name, c.Duration(name))}

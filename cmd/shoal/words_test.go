@@ -28,6 +28,8 @@ func TestSummary(t *testing.T) {
 			[]string{"1.00 kB in 0.50 s (2.00 kB/s), verified", "84% from 1 peer, 4% relayed from 1 peer, 12% already here"}},
 		"two origins": {node.Result{Size: 10, Seconds: 100, Verified: true, Origins: []string{"a", "b"}, From: node.From{Origin: node.Amount{Bytes: 10, Peers: 2}}},
 			[]string{"10 B in 1m40s (0 B/s), verified", "100% from 2 origins"}},
+		"reasons": {node.Result{Size: 10, Seconds: 1, Verified: true, OriginReasons: map[string]int64{"inject": 7, "stall": 3, "tail": 0}, From: node.From{Origin: node.Amount{Bytes: 10, Peers: 1}}},
+			[]string{"10 B in 1.0 s (10 B/s), verified", "100% from an origin", "origin bytes: inject 7 B (nobody had it), stall 3 B (peers sent nothing)"}},
 		"a drop": {node.Result{Size: 1_000_000, Seconds: 1, Verified: true, From: node.From{
 			LAN: node.Amount{Bytes: 999_999, Peers: 1}, Origin: node.Amount{Bytes: 1, Peers: 1}}},
 			[]string{"1.00 MB in 1.0 s (1.00 MB/s), verified", "100% from 1 LAN peer, <1% from an origin"}},

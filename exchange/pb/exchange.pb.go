@@ -1293,6 +1293,8 @@ type Claim struct {
 	Handle        uint32                 `protobuf:"varint,1,opt,name=handle,proto3" json:"handle,omitempty"`
 	Runs          []uint32               `protobuf:"varint,2,rep,packed,name=runs,proto3" json:"runs,omitempty"`
 	TtlMs         uint32                 `protobuf:"varint,3,opt,name=ttl_ms,json=ttlMs,proto3" json:"ttl_ms,omitempty"`
+	Relayed       uint32                 `protobuf:"varint,4,opt,name=relayed,proto3" json:"relayed,omitempty"`
+	Near          bool                   `protobuf:"varint,5,opt,name=near,proto3" json:"near,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1346,6 +1348,20 @@ func (x *Claim) GetTtlMs() uint32 {
 		return x.TtlMs
 	}
 	return 0
+}
+
+func (x *Claim) GetRelayed() uint32 {
+	if x != nil {
+		return x.Relayed
+	}
+	return 0
+}
+
+func (x *Claim) GetNear() bool {
+	if x != nil {
+		return x.Near
+	}
+	return false
 }
 
 // Peers are signed peer records (libp2p envelopes) of peers of the root.
@@ -1594,11 +1610,13 @@ const file_exchange_pb_exchange_proto_rawDesc = "" +
 	"\x04BUSY\x10\x02\"3\n" +
 	"\x03Bad\x12\x16\n" +
 	"\x06handle\x18\x01 \x01(\rR\x06handle\x12\x14\n" +
-	"\x05piece\x18\x02 \x01(\rR\x05piece\"J\n" +
+	"\x05piece\x18\x02 \x01(\rR\x05piece\"x\n" +
 	"\x05Claim\x12\x16\n" +
 	"\x06handle\x18\x01 \x01(\rR\x06handle\x12\x12\n" +
 	"\x04runs\x18\x02 \x03(\rR\x04runs\x12\x15\n" +
-	"\x06ttl_ms\x18\x03 \x01(\rR\x05ttlMs\"9\n" +
+	"\x06ttl_ms\x18\x03 \x01(\rR\x05ttlMs\x12\x18\n" +
+	"\arelayed\x18\x04 \x01(\rR\arelayed\x12\x12\n" +
+	"\x04near\x18\x05 \x01(\bR\x04near\"9\n" +
 	"\x05Peers\x12\x16\n" +
 	"\x06handle\x18\x01 \x01(\rR\x06handle\x12\x18\n" +
 	"\arecords\x18\x02 \x03(\fR\arecords\"\x1c\n" +
