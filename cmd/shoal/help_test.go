@@ -11,7 +11,7 @@ import (
 // maxHelpLines is one screen of help, maxOptionLines what the verbs have that
 // list every option of a node.
 const (
-	maxHelpLines   = 30
+	maxHelpLines   = 32
 	maxOptionLines = 60
 )
 
