@@ -14,8 +14,8 @@ type claimed struct {
 	until time.Time // as peers were told; zero: nobody was there to tell
 }
 
-// claim tells peers what is being fetched from an origin now.
-func (d *download) claim(now time.Time, sp policy.Spend) {
+// claimSpend tells peers what is being fetched from an origin now.
+func (d *download) claimSpend(now time.Time, sp policy.Spend) {
 	c := claimed{spend: sp}
 	if len(d.peers) > 0 {
 		c.until = now.Add(sp.Claim)

@@ -299,7 +299,7 @@ func (d *download) spend(ctx context.Context, now time.Time, sp policy.Spend) {
 	for i := range sp.Count {
 		d.picker.Hold(now, sp.First+i, true)
 	}
-	d.claim(now, sp)
+	d.claimSpend(now, sp)
 	d.log.Debug("origin request", "reason", sp.Reason, "first", sp.First, "pieces", sp.Count, "source", from.o.Host())
 	from.busy++
 	lies := d.count.lies[from]
