@@ -55,7 +55,7 @@ type Config struct {
 	Log      *slog.Logger   // discards if nil
 	// OnSession, if not nil, is told of each new session. It must not block for long.
 	OnSession func(*Session)
-	// OnSought, if not nil, is told what peers ask for that is not here, and the
+	// OnSought, if not nil, is told what peers ask for that is not here, or not all of it, and the
 	// manifest that they show for it, nil for none. It must not block for long.
 	OnSought func(p peer.ID, root cid.Cid, manifest []byte)
 	// Balances restores the ledger; Save is given every balance every 5 minutes and

@@ -90,11 +90,11 @@ func (s *Session) onOpen(o *pb.Open) error {
 		return fmt.Errorf("%w: manifest of %d bytes", errProtocol, len(o.Manifest))
 	}
 	r := s.x.enter(c, s)
+	if s.x.cfg.OnSought != nil && (r == nil || r.lacks()) {
+		s.x.cfg.OnSought(s.Peer, c, o.Manifest)
+	}
 	if r == nil {
 		s.send(openMessage(0, c, 0, false))
-		if s.x.cfg.OnSought != nil {
-			s.x.cfg.OnSought(s.Peer, c, o.Manifest)
-		}
 		o.Manifest = nil // not kept: it may be long
 		return s.seek(c, o)
 	}

@@ -296,6 +296,13 @@ func (r *Root) abandon(s *Session) {
 	r.x.drop(r)
 }
 
+// lacks tells whether some of a root that is only served is not here.
+func (r *Root) lacks() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.owner == nil && r.table != nil && r.have.Count() < len(r.table.Pieces)
+}
+
 // Present shows a manifest to a peer that does not have the root: a cache may
 // fetch it then.
 func (r *Root) Present(s *Session, manifest []byte) {

@@ -9,6 +9,7 @@ import (
 
 	ma "github.com/multiformats/go-multiaddr"
 	"github.com/shoal-p2p/shoal/cdnfallback/policy"
+	"github.com/shoal-p2p/shoal/merkle"
 	"github.com/shoal-p2p/shoal/swarm/membership"
 )
 
@@ -46,6 +47,8 @@ func checkOption(c *Config, o Option) error {
 		return err
 	case "lan":
 		return each(c.LAN, checkPrefix)
+	case "from":
+		return each(c.From, func(s string) error { _, err := merkle.ParsePublisher(s); return err })
 	case "store-max":
 		_, err := ParseSize(c.StoreMax)
 		return err

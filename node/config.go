@@ -28,6 +28,9 @@ type Config struct {
 	RelayData string   `toml:"relay-data,omitempty"` // as typed, see ParseSize: what two peers may send each other over this relay in an hour; 256MiB if empty
 	RelayDay  string   `toml:"relay-day,omitempty"`  // the same of all peers in a day; 10GiB if empty
 	PunchHard Switch   `toml:"punch-hard,omitempty"` // search for the port of a router that changes it; off if empty
+	Cache     bool     `toml:"cache,omitempty"`      // fetch what peers look for and is not here, in a private swarm or within From
+	From      []string `toml:"from,omitempty"`       // publishers whose manifests a cache fetches by; any member's wish if empty, in a private swarm
+	Prefetch  []string `toml:"prefetch,omitempty"`   // manifests, files or URLs, whose newest version a cache fetches
 	Create    string   `toml:"create,omitempty"`     // name of a private swarm to make, unless the directory is in it already
 	Join      string   `toml:"join,omitempty"`       // invite to a private swarm, a secret
 	Authority string   `toml:"authority,omitempty"`  // file of a private swarm's own key; authority.key in Dir if empty
@@ -71,7 +74,8 @@ type FetchOptions struct {
 	Signed     *Signed  // of Resolve: who vouches for the target
 	URL        string   // of Resolve: read this whole, for the target has no root
 
-	pin bool // keep what is fetched; of Node.Pin
+	pin    bool // keep what is fetched; of Node.Pin
+	cached bool // fetch it for others, as long as there is room; of a cache
 
 	// Progress, if not nil, is called from one goroutine, at most every 100 ms
 	// and on each change of Progress.Waiting; it must not block.

@@ -113,7 +113,7 @@ func (n *Node) unlearn(c cid.Cid) {
 // settle is the end of a download: what was only read is held to its limit, and
 // a root of which nothing was kept is announced no longer.
 func (n *Node) settle(d *download) {
-	if d.demand {
+	if d.demand || d.opt.cached {
 		n.makeRoom(n.storeMax)
 	}
 	for _, c := range []cid.Cid{d.target.Root, d.root} {

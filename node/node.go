@@ -57,6 +57,7 @@ type Node struct {
 
 	manifests manifests  // that Resolve has read
 	trusting  sync.Mutex // while it is decided whom to trust
+	caches    *cache     // nil unless this node is one
 
 	mu       sync.Mutex
 	active   map[string]*download     // by the node that each is at: see enter
@@ -112,6 +113,9 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 		err = n.enterSwarm(key)
 	}
 	if err == nil && !cfg.Offline {
+		n.caches, err = n.newCache()
+	}
+	if err == nil && !cfg.Offline {
 		if n.reach, err = n.newReach(); err == nil {
 			n.host, err = newHost(cfg, key, n.private, n.reach)
 		}
@@ -161,7 +165,7 @@ func (n *Node) join(ctx context.Context) error {
 	n.exchange = exchange.New(n.host, exchange.Config{
 		Prefix: n.prefix(), Agent: "shoal/" + n.cfg.Version, Library: (*library)(n), LAN: lan,
 		Upload: up, Download: down, Group: n.private != nil, Log: n.log,
-		Balances: n.loadBalances(), Save: n.saveBalances, OnSession: n.onSession,
+		Balances: n.loadBalances(), Save: n.saveBalances, OnSession: n.onSession, OnSought: n.caches.onSought(),
 	})
 	if err := n.reach.Start(n.host); err != nil {
 		return err
@@ -186,6 +190,9 @@ func (n *Node) join(ctx context.Context) error {
 		}
 	}
 	n.tellSwarm()
+	if n.caches != nil && len(n.cfg.Prefetch) > 0 {
+		n.wg.Go(func() { n.caches.prefetch(n.ctx, n.cfg.Prefetch) })
+	}
 	n.joinThrough(n.boot)
 	n.joinThrough(n.cache.Peers(8))
 	return nil

@@ -213,7 +213,7 @@ func (d *download) syncSoon(ctx context.Context, now time.Time) {
 	w := d.writer
 	d.task(ctx, func() exchange.Event {
 		err := w.Sync()
-		if d.demand {
+		if d.demand || d.opt.cached {
 			d.n.makeRoom(d.n.storeMax)
 		}
 		return synced{err}

@@ -24,6 +24,7 @@ type remote struct {
 	trip    time.Duration
 	met     bool      // the cores know it
 	since   time.Time // of its session
+	shown   bool      // the manifest, since it does not have the root
 }
 
 var errMissing = errors.New("does not have it")
@@ -62,6 +63,7 @@ func (d *download) onOpened(now time.Time, ev exchange.Opened) {
 	if r.missing {
 		d.forgetHaves(now, r)
 		d.look.gone(r.s.Peer, errMissing)
+		d.present(r)
 		d.look.crowd.Forget(crowdKey(r.s.Peer)) // it tells when it has it
 		return
 	}
@@ -76,6 +78,15 @@ func (d *download) onOpened(now time.Time, ev exchange.Opened) {
 		return
 	}
 	d.meet(now, r)
+}
+
+// present shows a peer that lacks the root who vouches for it: a cache may fetch
+// it then.
+func (d *download) present(r *remote) {
+	if v := d.vouched; v != nil && v.signed != nil && !r.shown && d.exchange.CID.Equals(v.root) {
+		r.shown = true
+		d.exchange.Present(r.s, v.signed.Envelope)
+	}
 }
 
 // meet introduces a peer to the cores, once the pieces are known.

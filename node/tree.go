@@ -266,6 +266,10 @@ func (d *download) haveTree(ctx context.Context, now time.Time) {
 		return
 	}
 	d.table = table
+	if d.opt.cached && table.Size > d.n.storeMax {
+		d.fail(fmt.Errorf("%v has %d bytes, more than is kept here (--store-max)", d.root, table.Size))
+		return
+	}
 	if v := d.vouched; v != nil && v.signed != nil && v.root.Equals(d.root) {
 		d.subs, err = v.signed.SubHashesOf(table)
 		if err != nil {

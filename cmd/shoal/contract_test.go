@@ -11,7 +11,7 @@ import (
 // to a verb, and verbs to the command, never taken away.
 var contractFlags = map[string]string{
 	"":           "dir json log-level",
-	"node":       "listen bootstrap mdns portmap origin upload download lan announce store-max create join relay relay-data relay-day punch-hard",
+	"node":       "listen bootstrap mdns portmap origin upload download lan announce store-max create join cache from prefetch relay relay-data relay-day punch-hard",
 	"share":      "listen bootstrap mdns portmap copy hidden modes profile",
 	"add":        "q only-hash copy hidden modes profile",
 	"get":        "listen bootstrap mdns portmap ca o origin peer timeout deadline class origin-after origin-header seed using update from unverified",
@@ -61,7 +61,7 @@ func TestFlagsAndVerbsOfLater(t *testing.T) {
 	s := shapesOf(app)
 	for _, line := range []string{
 		"doctor",
-		"node --http off", "node --gateway-fetch on", "node --cache",
+		"node --http off", "node --gateway-fetch on",
 		"find --from x y", "find --origin u x", "find --deadline 1s x",
 	} {
 		words := strings.Fields(line)

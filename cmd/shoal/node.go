@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 
 	"github.com/shoal-p2p/shoal/node"
 	"github.com/urfave/cli/v2"
@@ -20,7 +21,7 @@ func nodeVerb(sh *shell) *cli.Command {
 --dir use it. It prints a line for each address it listens on and then 'shoal: ready'.
 
 EXAMPLE: shoal node --bootstrap /ip4/192.0.2.7/tcp/7461/p2p/12D3KooW... --upload 20Mbit/s`,
-		Flags:  append(flags, optionFlags("store-max", "announce", "relay", "relay-data", "relay-day", "punch-hard", "create", "join", "authority")...),
+		Flags:  append(flags, optionFlags("store-max", "announce", "relay", "relay-data", "relay-day", "punch-hard", "cache", "from", "prefetch", "create", "join", "authority")...),
 		Action: func(c *cli.Context) error { return runNode(c, sh) },
 	}
 }
@@ -32,6 +33,13 @@ func runNode(c *cli.Context, sh *shell) (err error) {
 	cfg, _, err := sh.load(c)
 	if err != nil {
 		return err
+	}
+	for i, where := range cfg.Prefetch {
+		if node.CheckOrigin(where) != nil {
+			if cfg.Prefetch[i], err = absolute(where); err != nil {
+				return err
+			}
+		}
 	}
 	made := cfg.Create != "" && !node.Private(cfg.Dir)
 	s, err := sh.openConfig(c, cfg, online)
@@ -51,10 +59,26 @@ func runNode(c *cli.Context, sh *shell) (err error) {
 			return err
 		}
 	}
+	if cfg.Cache {
+		sh.say("%s", cacheLine(cfg))
+	}
 	sh.say("ready")
 	<-c.Context.Done()
 	sh.say("stopping")
 	return nil
+}
+
+// cacheLine says what a cache fetches.
+func cacheLine(cfg node.Config) string {
+	scope := "what members look for"
+	if len(cfg.From) > 0 {
+		scope = "what " + strings.Join(cfg.From, " and ") + " has signed"
+	}
+	most := cfg.StoreMax
+	if most == "" {
+		most = "10% of the free disk, 50 GB"
+	}
+	return "cache: " + scope + ", at most " + most
 }
 
 // inviteFirst says of a swarm just made how others get into it.

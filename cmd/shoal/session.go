@@ -104,6 +104,9 @@ func (sh *shell) settings(c *cli.Context) (node.Config, []node.Setting, error) {
 		}
 	}
 	cfg, settings, err := node.Load(dir, sh.env, flags)
+	if c.Command.Name != "node" { // what a node offers to others while it stays
+		cfg.Cache, cfg.Prefetch = false, nil
+	}
 	cfg.Version = versionString()
 	cfg.Log = newLog(sh, cfg.LogLevel)
 	cfg.Announced = func(a node.AnnounceStatus) { sh.say("%s", announced(a)) }
