@@ -173,6 +173,20 @@ func TestVerbsOverTheSocket(t *testing.T) {
 		t.Errorf("Add: %+v, %v; hashed %d, skipped %q, path %q", added, err, hashed, skipped, f.added)
 	}
 
+	hashed, skipped = 0, ""
+	published, err := c.Publish(t.Context(), "x", PublishOptions{
+		Name: "app", Out: "x.shoal", KeyFile: "key",
+		Progress: func(n int64) { hashed = n },
+		Skip:     func(path, why string) { skipped = filepath.Base(path) + " " + why },
+	})
+	if err != nil || published.Name != "app" || !filepath.IsAbs(published.Path) || hashed != 7 || skipped != ".x hidden" {
+		t.Errorf("Publish: %+v, %v; hashed %d, skipped %q", published, err, hashed, skipped)
+	}
+	resolved, err := c.Resolve(t.Context(), "x.shoal", FetchOptions{From: []string{"k"}})
+	if err != nil || !filepath.IsAbs(resolved.URL) || resolved.Signed.Name != "app" || !resolved.Trust.Since.Equal(time.Unix(1, 0)) || resolved.Target.Root.Defined() {
+		t.Errorf("Resolve: %+v, %v", resolved, err)
+	}
+
 	var waiting string
 	res, err := c.Fetch(t.Context(), target, FetchOptions{
 		Output: "out", Class: policy.Economy, Timeout: time.Minute, Headers: []string{"A: b"},
@@ -254,6 +268,12 @@ func TestErrorsKeepTheirType(t *testing.T) {
 	c := serve(t, &fakeAPI{fail: fmt.Errorf("get: %w", unavailable)})
 	_, err := c.Fetch(t.Context(), target, FetchOptions{})
 	if got, ok := errors.AsType[*UnavailableError](err); !ok || !reflect.DeepEqual(got, unavailable) || err.Error() != "get: "+unavailable.Error() {
+		t.Errorf("got %#v, %v", got, err)
+	}
+	manifest := &ManifestError{Where: "x.shoal", Why: "old", Hint: "ask"}
+	c = serve(t, &fakeAPI{fail: manifest})
+	_, err = c.Resolve(t.Context(), "http://x/", FetchOptions{})
+	if got, ok := errors.AsType[*ManifestError](err); !ok || !reflect.DeepEqual(got, manifest) {
 		t.Errorf("got %#v, %v", got, err)
 	}
 	verification := &VerificationError{Root: target.Root, Why: "wrong", Liars: []string{"y"}}
