@@ -17,12 +17,21 @@ type Peer struct {
 	Holder   bool          // has everything from the start
 	Arrives  time.Duration // after the start
 	Stay     time.Duration // as a seed once it has everything; negative: for good
+	Leaves   time.Duration // after the start, with what it has then; never if zero
+
+	Prefix  string        // of its address, which newcomers share; one of its own if empty
+	Rides   bool          // takes and gives nothing: it tells nobody what it has
+	Claims  bool          // rides, and tells what it has all the same, but rejects what it is asked
+	Dials   bool          // is connected to everybody
+	Renames time.Duration // rides, and comes back under another name so often
 }
 
 // Config describes a run. Zero values are defaults.
 type Config struct {
 	Peers    []Peer
 	Pieces   int
+	Origin   *Origin       // none if nil
+	Private  bool          // all are members of one private swarm
 	Piece    int           // bytes of a piece, up to 2 MiB; 1 MiB
 	Seed     uint64        //
 	View     int           // connections of a peer on average; all others if zero
@@ -61,7 +70,10 @@ type Crowd struct {
 	sizes   []int
 	peers   []*peer
 	lacking int // peers that are to finish and have not
+	origin  *peer
 	dropped int // peers given up for dead
+	left    int // downloaders that left before they had everything
+	renamed int // times that somebody took another name
 
 	elsewhere []bool // pieces that one who is no holder has
 	spread    int    // of these
@@ -80,6 +92,9 @@ func New(cfg Config) *Crowd {
 	for i, spec := range cfg.Peers {
 		c.peers = append(c.peers, c.newPeer(i, spec))
 	}
+	if cfg.Origin != nil {
+		c.origin = &peer{line: line{up: cfg.Origin.Up, down: cfg.Origin.Up}, here: true}
+	}
 	c.connect()
 	return c
 }
@@ -91,6 +106,10 @@ func (c *Crowd) newPeer(i int, spec Peer) *peer {
 		rng:  rand.New(rand.NewPCG(c.cfg.Seed, uint64(2*i+2))),
 		have: make([]uint64, (len(c.sizes)+63)/64),
 	}
+	if p.spec.Prefix == "" {
+		p.spec.Prefix = p.key
+	}
+	p.free = ledger.FreeSet(p.spec.Prefix, root.(string), len(c.sizes))
 	p.thought = -c.cfg.Tick
 	p.server = server{slots: c.cfg.Slots, uploads: upload.New(
 		upload.Config{Block: block, MaxFrame: maxBlocks, MaxQueued: maxQueued, MaxBusy: perPeer},
@@ -106,42 +125,13 @@ func (c *Crowd) newPeer(i int, spec Peer) *peer {
 	return p
 }
 
-// connect chooses who will be connected: everybody, or each with half a view of
-// others at random, which gives it a whole one on average.
-func (c *Crowd) connect() {
-	n := len(c.peers)
-	if c.cfg.View == 0 || c.cfg.View >= n-1 {
-		for i, p := range c.peers {
-			for _, q := range c.peers[:i] {
-				c.link(q, p)
-			}
-		}
-		return
-	}
-	for _, p := range c.peers {
-		for tries := 0; len(p.links) < c.cfg.View/2 || tries < c.cfg.View/2; tries++ {
-			if q := c.peers[c.rng.IntN(n)]; q != p && p.byKey[q.key] == nil {
-				c.link(p, q)
-			}
-		}
-	}
-}
-
-func (c *Crowd) link(p, q *peer) {
-	a, b := &link{self: p, other: q}, &link{self: q, other: p}
-	a.back, b.back = b, a
-	for _, l := range []*link{a, b} {
-		l.delay = c.cfg.RTT / 2
-		l.window = c.cfg.Window + int(l.self.up*c.cfg.RTT.Seconds())
-		l.self.links = append(l.self.links, l)
-		l.self.byKey[l.other.key] = l
-	}
-}
-
 // Run lets time pass until everybody has everything, or the limit.
 func (c *Crowd) Run() Result {
 	for _, p := range c.peers {
 		c.after(p.spec.Arrives, func() { c.arrive(p) })
+		if p.spec.Leaves > 0 {
+			c.after(p.spec.Leaves, func() { c.leave(p) })
+		}
 	}
 	for c.lacking > 0 {
 		ev, ok := c.pop()
@@ -160,53 +150,6 @@ func (c *Crowd) Run() Result {
 		}
 	}
 	return c.result()
-}
-
-// arrive connects a peer to those of its view that are here. Meeting takes two
-// round trips: the connection, and what each opens and has.
-func (c *Crowd) arrive(p *peer) {
-	p.here = true
-	if !p.spec.Holder {
-		c.begin(p)
-	}
-	for _, l := range p.links {
-		if !l.other.here {
-			continue
-		}
-		c.after(4*l.delay, func() {
-			if !l.self.here || !l.other.here {
-				return
-			}
-			for _, side := range []*link{l, l.back} {
-				side.live = true
-				key := ledger.PeerKey(side.other.key)
-				side.self.uploads.OnPeer(c.clock(), key, ledger.Balance{})
-				side.self.uploads.OnTrip(key, 2*l.delay)
-			}
-			c.meet(l)
-			c.meet(l.back)
-		})
-	}
-}
-
-// leave ends a peer's part.
-func (c *Crowd) leave(p *peer) {
-	p.here = false
-	if p.picker != nil {
-		p.picker = nil
-		c.lacking--
-	}
-	for _, l := range p.links {
-		for _, side := range []*link{l, l.back} {
-			side.live, side.pending = false, nil
-			side.self.uploads.OnGone(c.clock(), ledger.PeerKey(side.other.key))
-		}
-		if q := l.other; q.picker != nil && l.back.known {
-			q.picker.OnGone(c.clock(), pick.PeerKey(p.key))
-			c.poke(q)
-		}
-		l.back.known = false
-	}
 }
 
 // gained notes that a piece exists elsewhere than at a holder.

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"math/bits"
+	"slices"
 	"time"
 
 	"github.com/shoal-p2p/shoal/exchange/ledger"
@@ -15,13 +16,16 @@ const (
 	maxFlying  = 32 << 20
 	haveBatch  = 20 * time.Millisecond
 	lookEvery  = time.Second // as node's loop, for time-outs
+	starved    = 5 * time.Second
+	seekEvery  = 10 * time.Second // of a download that gets nothing, see node/lookup.go
 )
 
 // begin starts the download of a peer.
 func (c *Crowd) begin(p *peer) {
-	p.began, p.done = c.now, -1
-	p.picker = pick.New(pick.Config{MaxStarted: maxStarted, MaxBytes: maxFlying}, c.sizes, p.rng)
+	p.began, p.done, p.useful = c.now, -1, c.now
+	p.picker = pick.New(pick.Config{Self: pick.PeerKey(p.key), MaxStarted: maxStarted, MaxBytes: maxFlying}, c.sizes, p.rng)
 	p.picker.WantAll(c.clock())
+	c.spends(p)
 	c.poke(p)
 }
 
@@ -29,7 +33,8 @@ func (c *Crowd) begin(p *peer) {
 // and said what it has.
 func (c *Crowd) meet(l *link) {
 	now, p := c.clock(), l.self
-	if l.other.count < len(c.sizes) {
+	tells := l.other.tells()
+	if tells && l.other.count < len(c.sizes) {
 		l.other.runs(func(first, count int) { p.uploads.OnHave(now, ledger.PeerKey(l.other.key), root, first, count) })
 	}
 	if p.picker == nil {
@@ -38,7 +43,13 @@ func (c *Crowd) meet(l *link) {
 	l.known = true
 	key := pick.PeerKey(l.other.key)
 	p.picker.OnPeer(now, key, c.cfg.Path, 2*l.delay)
-	l.other.runs(func(first, count int) { p.picker.OnHave(now, key, first, count) })
+	p.policy.met(c, l.other.key)
+	if tells {
+		l.other.runs(func(first, count int) {
+			p.picker.OnHave(now, key, first, count)
+			p.policy.gained(c, p, l.other, first, count)
+		})
+	}
 	c.poke(p)
 }
 
@@ -60,8 +71,12 @@ func (c *Crowd) think(p *peer) {
 	}
 	p.thinks, p.thought = -1, c.now
 	now := c.clock()
-	for _, key := range p.picker.Dead(now) {
-		c.dropPeer(p.byKey[string(key)])
+	if c.now >= p.looked+lookEvery { // what ends after 30 s need not be looked at every time
+		p.looked = c.now
+		for _, key := range p.picker.Dead(now) {
+			c.dropPeer(p.byKey[string(key)])
+		}
+		c.lookAgain(p)
 	}
 	plan := p.picker.Advance(now)
 	for _, x := range plan.Cancels {
@@ -69,10 +84,15 @@ func (c *Crowd) think(p *peer) {
 			c.cancel(l, x.Piece)
 		}
 	}
+	for _, piece := range plan.Freed {
+		p.policy.asked(c, piece, false)
+	}
 	c.request(p, plan.Requests)
 	next := now.Add(lookEvery)
-	if at := p.picker.Deadline(); !at.IsZero() && at.Before(next) {
-		next = at
+	for _, at := range []time.Time{p.policy.advance(c, p), p.picker.Deadline()} {
+		if !at.IsZero() && at.Before(next) {
+			next = at
+		}
 	}
 	p.thinks = max(next.Sub(epoch), c.now+c.cfg.Tick)
 	c.push(event{at: p.thinks, kind: think, peer: p})
@@ -86,6 +106,9 @@ func (c *Crowd) request(p *peer, plan []pick.Request) {
 		rest := plan[:0]
 		for _, q := range plan {
 			if q.Peer == key {
+				if q.First == 0 {
+					p.policy.asked(c, q.Piece, true)
+				}
 				asks = append(asks, upload.Part{Root: root, Piece: q.Piece, First: q.First, Count: q.Count, Size: c.sizes[q.Piece], Urgent: q.Urgent, Tied: q.Tied})
 			} else {
 				rest = append(rest, q)
@@ -122,7 +145,8 @@ func (c *Crowd) cancel(l *link, piece int) {
 // onRequest queues what the other end asks for, or rejects it.
 func (c *Crowd) onRequest(l *link, asks []upload.Part) {
 	for _, a := range asks {
-		if l.self.has(a.Piece) && l.self.uploads.Queue(c.clock(), ledger.PeerKey(l.other.key), a) {
+		_, a.Free = slices.BinarySearch(l.other.free, a.Piece)
+		if l.self.has(a.Piece) && !l.self.spec.Rides && l.self.uploads.Queue(c.clock(), ledger.PeerKey(l.other.key), a) {
 			continue
 		}
 		c.tell(l, func() {
@@ -139,6 +163,10 @@ func (c *Crowd) onRequest(l *link, asks []upload.Part) {
 // that is acknowledged.
 func (c *Crowd) onArrived(l *link, f *frame, first, count int) {
 	if !l.live {
+		return
+	}
+	if l.request != nil {
+		c.onOrigin(l.request, f, first+count)
 		return
 	}
 	c.fill(l, f.Piece, first, count)
@@ -166,6 +194,7 @@ func (c *Crowd) fill(l *link, piece, first, count int) {
 	p.wasted += int64(n - useful)
 	p.uploads.OnReceived(c.clock(), ledger.PeerKey(l.other.key), int64(useful))
 	if fresh > 0 {
+		p.useful = c.now
 		p.picker.OnBlocks(c.clock(), pick.PeerKey(l.other.key), piece, fresh)
 		c.poke(p)
 	}
@@ -190,10 +219,18 @@ func (c *Crowd) onVerified(l *link, piece int) {
 		p.wasted += int64(c.sizes[piece])
 		return
 	}
+	p.policy.had(c, piece, int64(c.sizes[piece]))
+	c.had(p, piece)
+}
+
+// had notes a piece that is here now.
+func (c *Crowd) had(p *peer, piece int) {
 	p.received += int64(c.sizes[piece])
-	p.picker.Done(now, piece)
+	p.picker.Done(c.clock(), piece)
 	c.gained(piece)
-	c.announce(p, piece)
+	if p.tells() {
+		c.announce(p, piece)
+	}
 	if p.count == len(c.sizes) {
 		c.finish(p)
 		return
@@ -204,6 +241,7 @@ func (c *Crowd) onVerified(l *link, piece int) {
 // finish ends a download; the peer goes on as a seed.
 func (c *Crowd) finish(p *peer) {
 	p.done, p.picker = c.now, nil
+	p.policy.stop()
 	c.lacking--
 	for _, l := range p.links {
 		for _, in := range l.pending {
@@ -263,9 +301,13 @@ func (c *Crowd) onHave(l *link, fresh []int) {
 	p.picker.OnAlive(now, key)
 	for _, piece := range fresh {
 		p.picker.OnHave(now, key, piece, 1)
+		p.policy.gained(c, p, l.other, piece, 1)
 	}
 	c.poke(p)
 }
+
+// tells reports whether a peer says what it has.
+func (p *peer) tells() bool { return !p.spec.Rides || p.spec.Claims }
 
 // dropPeer gives up on a peer that sends nothing; its session stays.
 func (c *Crowd) dropPeer(l *link) {
@@ -274,5 +316,6 @@ func (c *Crowd) dropPeer(l *link) {
 	}
 	l.pending = nil
 	l.self.picker.OnGone(c.clock(), pick.PeerKey(l.other.key))
+	l.self.policy.gone(c, l.self, l.other.key)
 	c.dropped++
 }

@@ -21,6 +21,8 @@ type peer struct {
 	byKey map[string]*link
 	here  bool // arrived and has not left
 
+	policy  *spending
+	free    []int // its free set
 	sending *link // whose unit is on the line
 	picker  *pick.Picker
 	have    []uint64
@@ -30,6 +32,9 @@ type peer struct {
 
 	thinks  time.Duration // when the cores are asked next; negative: not due
 	thought time.Duration // when they were asked last
+	looked  time.Duration // when they were asked who is dead
+	useful  time.Duration // when the last block came that helped
+	sought  time.Duration // when it looked for more peers
 
 	began, done time.Duration // done is negative until everything is here
 	received    int64         // payload bytes that helped
@@ -55,7 +60,8 @@ type link struct {
 
 	// As downloader.
 	pending []incoming
-	known   bool // met, and told to the cores
+	known   bool     // met, and told to the cores
+	request *request // that the other end, the origin, answers
 }
 
 // incoming is a piece that was asked for; blocks have one bit each.

@@ -9,7 +9,10 @@ import (
 // Result is what came of a run.
 type Result struct {
 	Times     []time.Duration // from arrival to the last piece, of each downloader that finished, ascending
+	Riders    []time.Duration // the same of those that ride
 	Missing   int             // downloaders that did not finish
+	Left      int             // of them, those that left
+	Origin    float64         // copies that the origin sent
 	Bound     time.Duration   // max(F/u_s, F/d_min, N*F/(u_s+sum u_i)): no schedule is faster; for peers that arrive together
 	Chunked   time.Duration   // the bound when only whole pieces are passed on, algorithms.md 1.2
 	Copies    float64         // that the holders sent
@@ -25,12 +28,17 @@ func (r Result) Median() time.Duration { return r.quantile(0.5) }
 func (r Result) P99() time.Duration    { return r.quantile(0.99) }
 func (r Result) Last() time.Duration   { return r.quantile(1) }
 
-func (r Result) quantile(q float64) time.Duration {
-	if len(r.Times) == 0 {
+func (r Result) quantile(q float64) time.Duration { return quantile(r.Times, q) }
+
+func quantile(times []time.Duration, q float64) time.Duration {
+	if len(times) == 0 {
 		return 0
 	}
-	return r.Times[max(0, int(math.Ceil(q*float64(len(r.Times))))-1)]
+	return times[max(0, int(math.Ceil(q*float64(len(times))))-1)]
 }
+
+// Ride is what the median rider took over what the median of the others did.
+func (r Result) Ride() float64 { return quantile(r.Riders, 0.5).Seconds() / r.Median().Seconds() }
 
 // Ratio is a time over the bound.
 func (r Result) Ratio(t time.Duration) float64 { return t.Seconds() / r.Bound.Seconds() }
@@ -45,11 +53,18 @@ func (c *Crowd) result() Result {
 		case p.spec.Holder:
 		case p.done < 0:
 			r.Missing++
+		case p.spec.Rides:
+			r.Riders = append(r.Riders, p.done-p.began)
 		default:
 			r.Times = append(r.Times, p.done-p.began)
 		}
 	}
 	slices.Sort(r.Times)
+	slices.Sort(r.Riders)
+	r.Left = c.left
+	if c.origin != nil {
+		r.Origin = float64(c.origin.sentAll) / float64(len(c.sizes)*c.cfg.Piece)
+	}
 	r.Duplicate = float64(waste) / float64(max(1, good+waste))
 	r.Bound, r.Chunked = c.bounds()
 	for _, t := range c.shares {
@@ -62,13 +77,18 @@ func (c *Crowd) result() Result {
 func (c *Crowd) bounds() (fluid, chunked time.Duration) {
 	var us, ups, n float64
 	slowest := math.Inf(1)
+	if c.origin != nil {
+		us = c.origin.up
+	}
 	for _, p := range c.peers {
 		if p.spec.Holder {
 			us += p.up
 			continue
 		}
 		n++
-		ups += p.up
+		if !p.spec.Rides {
+			ups += p.up
+		}
 		slowest = min(slowest, p.down)
 	}
 	if n == 0 || us == 0 {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shoal-p2p/shoal/cdnfallback/policy"
 	"github.com/shoal-p2p/shoal/exchange/pick"
 )
 
@@ -80,6 +81,62 @@ func TestLeave(t *testing.T) {
 	}
 	if r := New(cfg).Run(); r.Missing > 0 {
 		t.Errorf("%d did not finish", r.Missing)
+	}
+}
+
+// A crowd that has nobody but an origin costs it little more than a copy, and all
+// finish.
+func TestOrigin(t *testing.T) {
+	t.Parallel()
+	cfg := crowd(8, 64, 0, 25, 100)
+	cfg.Peers = cfg.Peers[1:]
+	cfg.Origin = &Origin{Up: 50 * mbit, Config: policy.Config{Class: policy.Economy}}
+	r := New(cfg).Run()
+	if r.Missing > 0 || r.Origin < 1 || r.Origin > 2 || r.Ratio(r.Last()) < 1 {
+		t.Errorf("%d did not finish, %.2f copies, %.2f of the bound", r.Missing, r.Origin, r.Ratio(r.Last()))
+	}
+}
+
+// Who gives nothing takes longer than those who give, whatever it tries; but who
+// is connected to everybody, in a small crowd, gains nearly as much as he loses.
+func TestRide(t *testing.T) {
+	t.Parallel()
+	for name, ride := range map[string]Peer{"alone": {}, "dials": {Dials: true}, "renames": {Renames: 5 * time.Second}, "claims": {Claims: true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := crowd(12, 32, 20, 20, 100)
+			for i := range cfg.Peers[1:] {
+				cfg.Peers[1+i].Stay = 0
+			}
+			ride.Rides, ride.Up, ride.Down = true, 20*mbit, 100*mbit
+			cfg.Peers = append(cfg.Peers, ride, ride, ride)
+			cfg.View, cfg.Limit = 8, 10*time.Minute
+			r := New(cfg).Run()
+			floor := 1.0
+			if ride.Dials {
+				floor = 0.9
+			}
+			if r.Missing > 0 || r.Ride() < floor {
+				t.Errorf("%d did not finish; riders took %.2f of the time of others", r.Missing, r.Ride())
+			}
+		})
+	}
+}
+
+// Half of a crowd leaves half-way, and the holder after little more than a copy:
+// everybody who stays completes.
+func TestChurn(t *testing.T) {
+	t.Parallel()
+	cfg := crowd(30, 32, 50, 25, 100)
+	cfg.View = 12
+	cfg.Limit = 10 * time.Minute
+	cfg.Peers[0].Leaves = 9 * time.Second
+	for i := 1; i <= 15; i++ {
+		cfg.Peers[i].Leaves = 6*time.Second + time.Duration(i)*400*time.Millisecond
+	}
+	r := New(cfg).Run()
+	if stayed := r.Missing - r.Left; stayed > 0 {
+		t.Errorf("%d stayed and did not finish; the holder had sent %.2f copies", stayed, r.Copies)
 	}
 }
 

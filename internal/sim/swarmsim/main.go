@@ -3,35 +3,97 @@ package main
 import (
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"runtime/pprof"
 	"time"
 
+	"github.com/shoal-p2p/shoal/cdnfallback/policy"
 	"github.com/shoal-p2p/shoal/exchange/pick"
 	"github.com/shoal-p2p/shoal/internal/sim"
 )
 
 const mbit = 1e6 / 8
 
-func main() {
-	n := flag.Int("n", 16, "downloaders")
-	pieces := flag.Int("pieces", 64, "pieces of the content")
-	piece := flag.Int("piece", 1<<20, "bytes of a piece")
-	origin := flag.Float64("us", 50, "upload rate of the holder, Mbit/s")
-	up := flag.Float64("up", 25, "upload rate of a downloader, Mbit/s")
-	down := flag.Float64("down", 100, "download rate of everybody, Mbit/s")
-	view := flag.Int("view", 0, "connections of a peer; 0: all")
-	rtt := flag.Duration("rtt", time.Millisecond, "round trip")
-	seeds := flag.Int("seeds", 5, "runs")
-	unit := flag.Int("unit", 1, "blocks that a line sends at once")
-	slots := flag.Int("slots", 4, "upload slots of a peer")
-	buffer := flag.Int("buffer", 0, "send buffer of a connection, bytes")
-	standing := flag.Duration("standing", 0, "that control messages wait behind data")
-	busy := flag.Bool("busy", false, "print how much of the lines was used, by second")
-	profile := flag.String("cpuprofile", "", "write a profile there")
+// options are the flags.
+type options struct {
+	cfg          sim.Config
+	n, seeds     int
+	us, up, down float64
+	origin       bool
+	class        string
+	riders       int
+	ride         string
+	stay         time.Duration
+	leave        float64
+	busy         bool
+	profile      string
+}
+
+func flags() *options {
+	o := &options{}
+	flag.IntVar(&o.n, "n", 16, "downloaders")
+	flag.IntVar(&o.seeds, "seeds", 5, "runs")
+	flag.Float64Var(&o.us, "us", 50, "upload rate of the holder, Mbit/s")
+	flag.Float64Var(&o.up, "up", 25, "upload rate of a downloader, Mbit/s")
+	flag.Float64Var(&o.down, "down", 100, "download rate of everybody, Mbit/s")
+	flag.IntVar(&o.cfg.Pieces, "pieces", 64, "pieces of the content")
+	flag.IntVar(&o.cfg.Piece, "piece", 1<<20, "bytes of a piece")
+	flag.IntVar(&o.cfg.View, "view", 0, "connections of a peer; 0: all")
+	flag.DurationVar(&o.cfg.RTT, "rtt", time.Millisecond, "round trip")
+	flag.IntVar(&o.cfg.Unit, "unit", 1, "blocks that a line sends at once")
+	flag.IntVar(&o.cfg.Slots, "slots", 4, "upload slots of a peer")
+	flag.IntVar(&o.cfg.Buffer, "buffer", 0, "send buffer of a connection, bytes; 0: 4 MiB")
+	flag.DurationVar(&o.cfg.Standing, "standing", 0, "that control messages wait behind data")
+	flag.DurationVar(&o.cfg.Tick, "tick", time.Millisecond, "the cores of a peer are asked at most this often")
+	flag.BoolVar(&o.cfg.Private, "private", false, "all are members of one private swarm")
+	flag.BoolVar(&o.origin, "origin", false, "an HTTP server has the content, at the holder's rate, and no peer")
+	flag.StringVar(&o.class, "class", "economy", "of a fetch with an origin: economy, background or interactive")
+	flag.IntVar(&o.riders, "riders", 0, "downloaders that take and give nothing, besides")
+	flag.StringVar(&o.ride, "ride", "", "what else they do: dial (everybody), rename (every 30 s), names (one address), claim (and reject)")
+	flag.DurationVar(&o.stay, "stay", -1, "of a peer as a seed; negative: for good")
+	flag.Float64Var(&o.leave, "leave", 0, "share of the downloaders that leave at random before the bound")
+	flag.BoolVar(&o.busy, "busy", false, "print how much of the lines was used, by second")
+	flag.StringVar(&o.profile, "cpuprofile", "", "write a profile there")
 	flag.Parse()
-	if *profile != "" {
-		f, err := os.Create(*profile)
+	o.cfg.Path = pick.WAN
+	return o
+}
+
+// crowd makes the peers of one run.
+func (o *options) crowd(seed uint64) sim.Config {
+	cfg, rng := o.cfg, rand.New(rand.NewPCG(seed, 1))
+	cfg.Seed = seed
+	if o.origin {
+		class := map[string]policy.Class{"economy": policy.Economy, "background": policy.Background}[o.class]
+		cfg.Origin = &sim.Origin{Up: o.us * mbit, Config: policy.Config{Class: class}}
+	} else {
+		cfg.Peers = []sim.Peer{{Up: o.us * mbit, Down: o.down * mbit, Holder: true, Stay: -1}}
+	}
+	for i := range o.n + o.riders {
+		p := sim.Peer{Up: o.up * mbit, Down: o.down * mbit, Stay: o.stay}
+		if i >= o.n {
+			p.Rides = true
+			p.Dials, p.Claims = o.ride == "dial", o.ride == "claim"
+			if o.ride == "rename" {
+				p.Renames = 30 * time.Second
+			}
+			if o.ride == "names" {
+				p.Prefix = "one"
+			}
+		} else if rng.Float64() < o.leave {
+			size := float64(cfg.Pieces*cfg.Piece) / (o.up * mbit)
+			p.Leaves = time.Duration(rng.Float64() * size * float64(time.Second))
+		}
+		cfg.Peers = append(cfg.Peers, p)
+	}
+	return cfg
+}
+
+func main() {
+	o := flags()
+	if o.profile != "" {
+		f, err := os.Create(o.profile)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -39,22 +101,15 @@ func main() {
 		pprof.StartCPUProfile(f)
 		defer pprof.StopCPUProfile()
 	}
-
-	fmt.Println(" seed   bound chunked  median     p99    last | ratio: median   p99  last | copies spread  dup%  lost | events  wall")
-	for seed := range *seeds {
-		peers := []sim.Peer{{Up: *origin * mbit, Down: *down * mbit, Holder: true, Stay: -1}}
-		for range *n {
-			peers = append(peers, sim.Peer{Up: *up * mbit, Down: *down * mbit, Stay: -1})
-		}
+	fmt.Println(" seed   bound chunked  median     p99    last | ratio: median   p99  last | copies spread origin  dup% lost | riders | events  wall")
+	for seed := range o.seeds {
 		began := time.Now()
-		r := sim.New(sim.Config{
-			Peers: peers, Pieces: *pieces, Piece: *piece, Seed: uint64(seed + 1), View: *view, RTT: *rtt, Path: pick.WAN,
-			Slots: *slots, Unit: *unit, Buffer: *buffer, Standing: *standing,
-		}).Run()
-		fmt.Printf("%5d %7.2f %7.2f %7.2f %7.2f %7.2f |        %6.3f %5.3f %5.3f | %6.2f %6.2f %5.2f %5d | %6d %5.1fs\n",
+		r := sim.New(o.crowd(uint64(seed + 1))).Run()
+		fmt.Printf("%5d %7.2f %7.2f %7.2f %7.2f %7.2f |        %6.3f %5.3f %5.3f | %6.2f %6.2f %6.2f %5.2f %4d | %6.2f | %6d %5.1fs\n",
 			seed+1, r.Bound.Seconds(), r.Chunked.Seconds(), r.Median().Seconds(), r.P99().Seconds(), r.Last().Seconds(),
-			r.Ratio(r.Median()), r.Ratio(r.P99()), r.Ratio(r.Last()), r.Copies, r.Spread, 100*r.Duplicate, r.Missing, r.Steps/1000, time.Since(began).Seconds())
-		if *busy {
+			r.Ratio(r.Median()), r.Ratio(r.P99()), r.Ratio(r.Last()), r.Copies, r.Spread, r.Origin, 100*r.Duplicate, r.Missing-r.Left,
+			r.Ride(), r.Steps/1000, time.Since(began).Seconds())
+		if o.busy {
 			for i, share := range r.Busy {
 				fmt.Printf("%d:%.0f%% ", i, 100*share)
 			}
