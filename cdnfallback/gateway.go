@@ -127,14 +127,10 @@ func (o *Origin) Block(ctx context.Context, c cid.Cid) ([]byte, error) {
 
 // block is Block, and tells the media type too, "" if none is declared.
 func (o *Origin) block(ctx context.Context, c cid.Cid) (block []byte, kind string, err error) {
-	base, _ := gatewayBase(o.base)
-	u, err := o.withPath(base + "/ipfs/" + c.String())
+	u, err := o.blockURL(c)
 	if err != nil {
 		return nil, "", err
 	}
-	q := u.Query()
-	q.Set("format", "raw")
-	u.RawQuery = q.Encode()
 	r, err := o.get(ctx, u, http.Header{"Accept": {rawBlock}})
 	if err != nil {
 		return nil, "", err
@@ -180,4 +176,17 @@ func readBlock(b *Body) (block []byte, err error) {
 		return nil, err
 	}
 	return block, nil
+}
+
+// blockURL is where a gateway has a block.
+func (o *Origin) blockURL(c cid.Cid) (*url.URL, error) {
+	base, _ := gatewayBase(o.base)
+	u, err := o.withPath(base + "/ipfs/" + c.String())
+	if err != nil {
+		return nil, err
+	}
+	q := u.Query()
+	q.Set("format", "raw")
+	u.RawQuery = q.Encode()
+	return u, nil
 }

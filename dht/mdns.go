@@ -141,6 +141,19 @@ func (m *MDNS) Seen(p peer.ID) bool {
 	return m.lan.seen(time.Now(), p)
 }
 
+// Heard is the number of peers heard on this LAN in the last 10 minutes.
+func (m *MDNS) Heard() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := 0
+	for p := range m.lan.peers {
+		if m.lan.seen(time.Now(), p) {
+			n++
+		}
+	}
+	return n
+}
+
 // run ends with ctx.
 func (m *MDNS) run(ctx context.Context) {
 	defer m.net.close()

@@ -235,6 +235,13 @@ func (c *Client) Collect(ctx context.Context) (Collected, error) {
 	return all, err
 }
 
+// Doctor implements API.
+func (c *Client) Doctor(ctx context.Context, opt DoctorOptions) ([]Check, error) {
+	var checks []Check
+	err := c.call(ctx, "doctor", apiRequest{Doctor: opt}, &checks, ignoreEvents)
+	return checks, err
+}
+
 // apiReader is told each event but the last. It must read ev.Data bytes of body.
 type apiReader func(ev *apiEvent, body io.Reader) error
 

@@ -138,6 +138,9 @@ func apiCalls(api API) map[string]apiCall {
 		"swarm-revoke": func(ctx context.Context, req apiRequest, _ *apiStream) (any, error) {
 			return nil, api.SwarmRevoke(ctx, req.IDs)
 		},
+		"doctor": func(ctx context.Context, req apiRequest, _ *apiStream) (any, error) {
+			return api.Doctor(ctx, req.Doctor)
+		},
 		"gc": func(ctx context.Context, _ apiRequest, _ *apiStream) (any, error) {
 			return api.Collect(ctx)
 		},

@@ -69,6 +69,10 @@ func (f *fakeAPI) Fetch(ctx context.Context, target merkle.Target, opt FetchOpti
 	return &Result{CID: target.Root.String(), Path: opt.Output, Verified: true, OriginReasons: map[string]int64{"start": 5}}, nil
 }
 
+func (f *fakeAPI) Doctor(ctx context.Context, opt DoctorOptions) ([]Check, error) {
+	return []Check{{Check: "origin", State: CheckOK, Detail: opt.Origins[0], Hint: opt.CA}}, f.outcome(ctx)
+}
+
 func (f *fakeAPI) Cat(ctx context.Context, _ merkle.Target, from, to int64, w io.Writer, opt FetchOptions) error {
 	opt.Progress(Progress{Have: 1})
 	if to < 0 {
@@ -197,6 +201,11 @@ func TestVerbsOverTheSocket(t *testing.T) {
 	}
 	if f.last.Class != policy.Economy || f.last.Timeout != time.Minute || !reflect.DeepEqual(f.last.Headers, []string{"A: b"}) {
 		t.Errorf("options arrived as %+v", f.last)
+	}
+
+	checks, err := c.Doctor(t.Context(), DoctorOptions{Origins: []string{"http://x"}, CA: "pem"})
+	if want := (Check{"origin", CheckOK, "http://x", "pem"}); err != nil || len(checks) != 1 || checks[0] != want {
+		t.Errorf("Doctor: %+v, %v; want %+v", checks, err, want)
 	}
 
 	var out bytes.Buffer

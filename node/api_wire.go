@@ -36,6 +36,7 @@ type apiRequest struct {
 
 	Publish PublishOptions `json:"publish,omitzero"`
 	Invite  InviteOptions  `json:"invite,omitzero"`
+	Doctor  DoctorOptions  `json:"doctor,omitzero"`
 	IDs     []string       `json:"ids,omitempty"`
 }
 

@@ -30,6 +30,8 @@ type API interface {
 	Unpin(ctx context.Context, root string) error
 	// Collect deletes all that is kept for readers alone.
 	Collect(ctx context.Context) (Collected, error)
+	// Doctor says what works from here and what to do about the rest.
+	Doctor(ctx context.Context, opt DoctorOptions) ([]Check, error)
 	// SwarmInvite makes an invite to the node's private swarm and returns its string.
 	SwarmInvite(ctx context.Context, opt InviteOptions) (string, error)
 	SwarmMembers(ctx context.Context) ([]SwarmMember, error)

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/libp2p/go-libp2p"
 	"github.com/shoal-p2p/shoal/cdnfallback/policy"
 )
 
@@ -35,6 +36,8 @@ type Config struct {
 	Join      string   `toml:"join,omitempty"`       // invite to a private swarm, a secret
 	Authority string   `toml:"authority,omitempty"`  // file of a private swarm's own key; authority.key in Dir if empty
 	LogLevel  string   `toml:"log-level,omitempty"`  // debug, info, warn, error; warn if empty
+
+	more []libp2p.Option `toml:"-"` // of the host, for what else of the node needs it
 
 	Offline bool         `toml:"-"` // no network at all: index, hash and verify only
 	Version string       `toml:"-"` // shown in status and to peers

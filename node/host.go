@@ -120,7 +120,7 @@ func hostOn(cfg Config, key crypto.PrivKey, private *swarm.Swarm, r *reach.Reach
 	if !cfg.PortMap.Off() {
 		opts = append(opts, libp2p.NATPortMap())
 	}
-	h, err := libp2p.New(opts...)
+	h, err := libp2p.New(append(opts, cfg.more...)...)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", strings.Join(listen, ", "), err)
 	}

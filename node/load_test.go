@@ -14,7 +14,7 @@ import (
 // TestOneFieldOneOption holds Config, config.toml, flags and environment together.
 func TestOneFieldOneOption(t *testing.T) {
 	t.Parallel()
-	embedding := map[string]bool{"Dir": true, "Offline": true, "Version": true, "Log": true, "Announced": true, "DialTimeout": true}
+	embedding := map[string]bool{"Dir": true, "more": true, "Offline": true, "Version": true, "Log": true, "Announced": true, "DialTimeout": true}
 	options := Options()
 	seen := map[string]bool{}
 	fields := reflect.TypeFor[Config]()

@@ -16,10 +16,12 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/transport/quicreuse"
 	ma "github.com/multiformats/go-multiaddr"
 	"github.com/shoal-p2p/shoal/cdnfallback"
 	"github.com/shoal-p2p/shoal/dht"
 	"github.com/shoal-p2p/shoal/exchange"
+	"github.com/shoal-p2p/shoal/probe"
 	"github.com/shoal-p2p/shoal/reach"
 	"github.com/shoal-p2p/shoal/store"
 	"github.com/shoal-p2p/shoal/swarm"
@@ -42,6 +44,8 @@ type Node struct {
 	cache     *dht.Cache
 	announcer *dht.Announcer
 	announces *announcing // nil: roots alone
+	udp       *quicreuse.ConnManager
+	probes    *probe.Server
 	boot      []peer.AddrInfo
 	ctx       context.Context // ends at Close
 	cancel    context.CancelFunc
@@ -112,6 +116,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	if err == nil {
 		err = n.enterSwarm(key)
 	}
+	cfg.more = append(cfg.more, n.withSockets())
 	if err == nil && !cfg.Offline {
 		n.caches, err = n.newCache()
 	}
@@ -188,6 +193,9 @@ func (n *Node) join(ctx context.Context) error {
 		if err != nil {
 			n.log.Warn("no mDNS: peers on this LAN are not found by themselves", "err", err)
 		}
+	}
+	if err := n.serveProbes(); err != nil {
+		return err
 	}
 	n.tellSwarm()
 	if n.caches != nil && len(n.cfg.Prefetch) > 0 {
@@ -331,6 +339,9 @@ func (n *Node) Close() error {
 			errs = append(errs, n.mdns.Close())
 		}
 		n.wg.Wait()
+		if n.probes != nil {
+			errs = append(errs, n.probes.Close())
+		}
 		if n.exchange != nil {
 			errs = append(errs, n.exchange.Close())
 		}

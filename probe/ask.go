@@ -30,6 +30,9 @@ type Talk struct {
 	stop   func() bool
 }
 
+// replyTimeout is how long a peer may take for a reply.
+const replyTimeout = 3 * time.Second
+
 // Ask opens a conversation with a connected peer. ctx bounds all of it.
 func Ask(ctx context.Context, h host.Host, prefix string, p peer.ID) (*Talk, error) {
 	ctx = network.WithNoDial(network.WithAllowLimitedConn(ctx, "probe"), "probe")
@@ -71,6 +74,9 @@ func (t *Talk) look() error {
 
 // exchange sends a request and reads the reply.
 func (t *Talk) exchange(kind byte, body []byte) ([]byte, error) {
+	if err := t.stream.SetDeadline(time.Now().Add(replyTimeout)); err != nil {
+		return nil, err
+	}
 	if _, err := t.stream.Write(appendMessage(nil, kind, body)); err != nil {
 		return nil, err
 	}

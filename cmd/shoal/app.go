@@ -40,7 +40,7 @@ func newApp(sh *shell) *cli.App {
 		},
 		Commands: []*cli.Command{
 			nodeVerb(sh), shareVerb(sh), addVerb(sh), getVerb(sh), catVerb(sh), lsVerb(sh), findVerb(sh),
-			statusVerb(sh), verifyVerb(sh), unshareVerb(sh), pinVerb(sh), unpinVerb(sh), gcVerb(sh), idVerb(sh), configVerb(sh), versionVerb(sh), labVerb(sh), swarmVerb(sh), keyVerb(sh), publishVerb(sh),
+			statusVerb(sh), verifyVerb(sh), unshareVerb(sh), pinVerb(sh), unpinVerb(sh), gcVerb(sh), idVerb(sh), configVerb(sh), versionVerb(sh), doctorVerb(sh), labVerb(sh), swarmVerb(sh), keyVerb(sh), publishVerb(sh),
 			completionVerb(sh), helpVerb(sh),
 		},
 	}

@@ -30,6 +30,7 @@ var contractFlags = map[string]string{
 	"id":         "",
 	"config":     "listen bootstrap mdns portmap origin upload download lan announce",
 	"version":    "",
+	"doctor":     "listen bootstrap mdns portmap ca origin",
 	"completion": "",
 	"lab":        "",
 	"help":       "",
@@ -60,7 +61,6 @@ func TestFlagsAndVerbsOfLater(t *testing.T) {
 	app := newApp(&shell{})
 	s := shapesOf(app)
 	for _, line := range []string{
-		"doctor",
 		"node --http off", "node --gateway-fetch on",
 		"find --from x y", "find --origin u x", "find --deadline 1s x",
 	} {

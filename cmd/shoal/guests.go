@@ -104,6 +104,12 @@ func (g *guests) Pin(ctx context.Context, target merkle.Target, opt node.FetchOp
 	return g.API.Pin(ctx, target, opt)
 }
 
+func (g *guests) Doctor(ctx context.Context, opt node.DoctorOptions) ([]node.Check, error) {
+	g.enter()
+	defer g.leave()
+	return g.API.Doctor(ctx, opt)
+}
+
 func (g *guests) Verify(ctx context.Context, root string, bad func(node.Bad)) error {
 	g.enter()
 	defer g.leave()

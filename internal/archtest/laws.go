@@ -52,7 +52,7 @@ var shoal = laws{
 		{"internal/testnet", nil, nil},
 		{"merkle", nil, nil},
 		{"node",
-			[]string{"cdnfallback", "cdnfallback/policy", "dht", "exchange", "exchange/ledger", "exchange/peers", "exchange/pick", "merkle", "reach", "store", "swarm", "swarm/membership"},
+			[]string{"cdnfallback", "cdnfallback/policy", "dht", "exchange", "exchange/ledger", "exchange/peers", "exchange/pick", "merkle", "probe", "probe/nat", "reach", "store", "swarm", "swarm/membership"},
 			[]string{"cdnfallback/origintest", "dht/dhttest", "internal/testnet", "store/storetest"}},
 		{"probe", []string{"probe/nat"}, []string{"internal/testnet"}},
 		{"probe/nat", nil, nil},
