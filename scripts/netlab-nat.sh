@@ -82,7 +82,9 @@ box() {
 			echo 1 >/proc/sys/net/ipv6/conf/$f/disable_ipv6
 			echo 0 >/proc/sys/net/ipv4/conf/$f/rp_filter
 			echo 0 >/proc/sys/net/ipv4/conf/$f/send_redirects
-		done'
+		done
+		f=/proc/sys/net/bridge/bridge-nf-call-iptables
+		[ ! -e $f ] || echo 0 >$f'
 }
 
 # wire NAME IP: put a host on the internet, as "pub", behind the delay if any.
@@ -432,8 +434,8 @@ lan() {
 	world 3 || die "no network"
 	ip -n "${P}ra" link set priv down && ip -n "${P}ra" link set priv name inner && ip -n "${P}ra" addr flush dev inner &&
 		ip -n "${P}ra" link add priv type bridge forward_delay 0 mcast_snooping 0 && ip -n "${P}ra" link set inner master priv up &&
-		cable ra priv 192.168.1.1 && box hb && ip link add eth0 netns "${P}hb" type veth peer name other netns "${P}ra" &&
-		ip -n "${P}ra" link set other master priv up && cable hb eth0 192.168.1.3 && ip -n "${P}hb" route add default via 192.168.1.1 || die "no second host"
+		cable "${P}ra" priv 192.168.1.1 && box hb && ip link add eth0 netns "${P}hb" type veth peer name other netns "${P}ra" &&
+		ip -n "${P}ra" link set other master priv up && cable "${P}hb" eth0 192.168.1.3 && ip -n "${P}hb" route add default via 192.168.1.1 || die "no second host"
 	ip netns exec "${P}ra" sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
 	public && two a b both 8100 "$tmp/big" || return
 	before=$(counter ra pub)
@@ -524,8 +526,6 @@ budget() {
 	symmetric ${limit}MiB
 	figure "4 x 4 with half the budget needed" "exit $code, $elapsed s, used $used" "exit 3" "$(holds "$code == 3")"
 	figure "  used of $limit MiB, at the relay's cable $relayed" "$used" "within 5%" "$(holds "${used:-0} <= $limit * 1048576 * 1.05 && ${used:-0} >= $limit * 1048576 * 0.95")"
-	symmetric ${limit}MiB --origin http://11.0.0.5/big --origin-after 60s
-	figure "  the same with an origin that may come later" "exit $code, $elapsed s, origin $(bytes_from origin)" "exit 0" "$(holds "$code == 0 && $same")"
 	P=${P%b}
 }
 
