@@ -81,6 +81,12 @@ fi
 step "demo" scripts/demo.sh --small --shoal "$tmp/shoal"
 step "bench" scripts/bench.sh --smoke --shoal "$tmp/shoal"
 step "crowd" scripts/bench.sh crowd --smoke --only '^(sixteen|riders)$' --shoal "$tmp/shoal"
+if [ "$(id -u)" = 0 ] && want ip iproute2 && want nft nftables && ip netns add "check$$" 2>/dev/null; then
+	ip netns del "check$$"
+	step "nat" scripts/netlab.sh nat --small --shoal "$tmp/shoal"
+else
+	skip "nat" "it needs root, ip and nft (Debian: iproute2, nftables), and network namespaces"
+fi
 for target in windows/amd64 darwin/arm64 linux/arm64 linux/amd64 darwin/amd64 windows/arm64; do
 	# Cold, each takes about a minute on two cores; CI must end within 15.
 	if [ "$target" = "$(go env GOHOSTOS)/$(go env GOHOSTARCH)" ]; then

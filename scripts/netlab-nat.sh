@@ -344,6 +344,22 @@ each() {
 	for job in "${running[@]}"; do reap "$job"; done
 }
 
+# can MODE: how many runs met of those that can: one side's ports must be known, or the
+# other must let in whoever was spoken to; and a transport must be common to both.
+can() {
+	awk -v mode="$1" -v search="${SHOAL_PUNCH_HARD:-off}" '
+		$2 != mode { next }
+		{
+			split($1, t, ":"); a = t[1]; b = t[2]
+			if (mode == "quic" && (a == "blocked" || b == "blocked")) next
+			if (b == "4") { b = a; a = "4" }
+			if (a == "4" && b == "4") next
+			if (a == "4" && (b == "blocked" || b ~ /^(3|double)$/ && (mode == "tcp" || search != "on"))) next
+			n++; met += $4
+		}
+		END { printf "%d of %d", met, n }' "$tmp/reach_pair"
+}
+
 # table: the results of reach_pair, a row a pair.
 table() {
 	awk -v order="${pairs//,/ }" -v modes="${modes//,/ }" '
@@ -536,6 +552,10 @@ if wants prove; then prove; fi
 if wants reach; then
 	each reach_pair
 	table
+	for mode in ${modes//,/ }; do
+		met=$(can "$mode")
+		figure "pairs that can meet ($mode), runs in which they did" "$met" "all" "$([ "${met% of *}" = "${met#* of }" ] && echo 1 || echo 0)"
+	done
 fi
 if wants get; then
 	each get_pair
