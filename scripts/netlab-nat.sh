@@ -563,7 +563,7 @@ if wants get; then
 		printf '%s fetched from %s: exit %s, same bytes %s, %s s, silent at most %s s, at the relay %s bytes, by %s\n' "$pair" "$who" "$code" "$same" "$seconds" "$silent" "$relayed" "$path"
 	done
 	figure "gets of $size MiB that were whole and never silent for 5 s" "$(awk '$3 == "0" && $4 && $6 <= 5' "$tmp/get_pair" | wc -l) of $(wc -l <"$tmp/get_pair")" "all" \
-		"$(awk '!($3 == "0" && $4 && $6 <= 5) { bad = 1 } END { print NR > 0 && !bad }' "$tmp/get_pair")"
+		"$(awk '!($3 == "0" && $4 && $6 <= 5) { bad = 1 } END { print (NR > 0 && !bad) ? 1 : 0 }' "$tmp/get_pair")"
 fi
 if wants lan; then lan; fi
 if wants move; then move; fi
