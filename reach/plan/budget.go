@@ -37,12 +37,17 @@ type Budget struct {
 type account struct {
 	from time.Time
 	used int64
+	out  bool // was refused
 }
 
 // Take counts n bytes of a pair, and reports whether it may have them.
 func (b *Budget) Take(now time.Time, p Pair, n int64) bool {
 	a := b.account(now, p)
-	if a == nil || n > b.left(now, a) {
+	if a == nil {
+		return false
+	}
+	if n > b.left(now, a) {
+		a.out = true // what is left is too little for what they send
 		return false
 	}
 	paid := max(a.used+n-Signalling, 0) - max(a.used-Signalling, 0) // what is beyond signalling
@@ -66,10 +71,10 @@ func (b *Budget) Spent(now time.Time, p Pair) (bool, time.Time) {
 	switch {
 	case a == nil || b.PerPair == 0:
 		return true, now.Add(hour)
-	case a.used >= b.PerPair+Signalling:
-		return true, a.from.Add(hour)
-	case b.today >= b.PerDay:
+	case b.today >= b.PerDay, a.out && b.PerDay-b.today < b.PerPair+Signalling-a.used:
 		return true, b.since.Add(day)
+	case a.out, a.used >= b.PerPair+Signalling:
+		return true, a.from.Add(hour)
 	}
 	return false, time.Time{}
 }

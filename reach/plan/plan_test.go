@@ -146,13 +146,13 @@ func TestBudget(t *testing.T) {
 			t.Errorf("take %d of %v: %v", n, p, !want)
 		}
 	}
-	take(ab, 11, true) // 10 and signalling
-	take(ab, 1, false)
+	take(ab, 10, true) // of 10 and signalling
+	take(ab, 2, false)
 	if spent, until := b.Spent(now, ab); !spent || until != now.Add(hour) {
 		t.Errorf("spent %v until %v", spent, until)
 	}
-	take(ac, 7, false) // 6 beyond signalling, and the day has 5 left
-	take(ac, 6, true)
+	take(ac, 8, false) // 7 beyond signalling, and the day has 6 left
+	take(ac, 7, true)
 	if spent, until := b.Spent(now, ac); !spent || until != now.Add(day) || b.Left(now, ac) != 0 {
 		t.Errorf("spent %v until %v, %d left", spent, until, b.Left(now, ac))
 	}
@@ -161,7 +161,7 @@ func TestBudget(t *testing.T) {
 	take(ab, 1, false)
 	now = now.Add(day)
 	take(ab, 11, true)
-	if b.Total() != 29*mib {
+	if b.Total() != 29*mib { // 10, 7, 1 and 11
 		t.Errorf("total %d", b.Total())
 	}
 	none := Budget{}
