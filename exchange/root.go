@@ -168,16 +168,6 @@ func (r *Root) lose(gone *HaveMap) {
 	}
 }
 
-func (r *Root) sessions() []*Session {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	out := make([]*Session, 0, len(r.joined))
-	for s := range r.joined {
-		out = append(out, s)
-	}
-	return out
-}
-
 // Join opens the root with a peer: it will answer with Opened and Haves, or
 // with Gone if the session has ended or has too many roots.
 func (r *Root) Join(s *Session) {

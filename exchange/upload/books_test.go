@@ -84,9 +84,7 @@ func without(list []given, key PeerKey) []given {
 
 func (w *world) serve() bool {
 	key, part, ok := w.u.Next(w.now)
-	for _, o := range w.u.Offers() {
-		w.offers = append(w.offers, o)
-	}
+	w.offers = append(w.offers, w.u.Offers()...)
 	if ok {
 		if part.Tied {
 			w.t.Fatal("a tied part was sent")
