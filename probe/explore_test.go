@@ -151,13 +151,13 @@ func TestServerRefuses(t *testing.T) {
 			netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), 2000):  NotYours,
 			netip.AddrPortFrom(netip.MustParseAddr("2001:db8::1"), 200): NotYours,
 		} {
-			before := l.w.sent
+			before := l.w.packets()
 			got, err := talk.request(send{to: to})
 			if err != nil || got != want {
 				t.Errorf("%v: got %v, %v; want %v", to, got, err, want)
 			}
 			time.Sleep(time.Second)
-			if n := l.w.sent - before; (n == packets) != (want == Sending) || n > packets {
+			if n := l.w.packets() - before; (n == packets) != (want == Sending) || n > packets {
 				t.Errorf("%v: %d packets were sent", to, n)
 			}
 		}

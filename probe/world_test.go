@@ -121,6 +121,13 @@ type sock struct {
 	until   time.Time
 }
 
+// packets is how many were sent so far.
+func (w *world) packets() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.sent
+}
+
 func (s *sock) WriteTo(b []byte, to net.Addr) (int, error) {
 	at, w := to.(*net.UDPAddr).AddrPort(), s.h.w
 	at = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
@@ -48,9 +49,10 @@ type Reach struct {
 	cfg   Config
 	log   *slog.Logger
 	quic  *quicDialer
-	inner host.Host // as libp2p made it, set by Bind
-	host  host.Host // as members use it, set by Start
-	relay *relay    // nil unless Config.Relay
+	inner host.Host   // as libp2p made it, set by Bind
+	host  host.Host   // as members use it, set by Start
+	relay *relay      // nil unless Config.Relay
+	open  atomic.Bool // set at the end of Start: AutoRelay asks for relays before
 
 	ctx    context.Context // ends at Close
 	cancel context.CancelFunc
@@ -104,7 +106,7 @@ func (r *Reach) Options() []libp2p.Option {
 func (r *Reach) relays(_ context.Context, most int) <-chan peer.AddrInfo {
 	found := make(chan peer.AddrInfo, most)
 	defer close(found)
-	if r.host == nil {
+	if !r.open.Load() {
 		return found
 	}
 	for _, p := range r.inner.Network().Peers() {
@@ -150,6 +152,7 @@ func (r *Reach) Start(h host.Host) error {
 	h.SetStreamHandler(r.id("dialback"), r.answerDialBack)
 	h.SetStreamHandler(r.id("punch"), r.answerPunch)
 	h.SetStreamHandler(r.id("relay"), r.hearRelay)
+	r.open.Store(true)
 	r.inner.Network().Notify((*notifiee)(r))
 	r.wg.Go(func() { r.watch(sub) })
 	r.wg.Go(r.mind)
