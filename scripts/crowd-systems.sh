@@ -104,14 +104,15 @@ crowd_torrent() {
 		told+=("$(crowd_ip "$host")")
 	done
 	for host in "${peers[@]}"; do
+		mkfifo "$home/$host.tell"
 		crowd_start "$host" /usr/bin/python3 scripts/crowd-torrent.py get "$home/torrent" "$home/$host.got" \
-			"$(crowd_ip "$host")" "$home/gate" "$home/$host.end" "${told[@]}"
+			"$(crowd_ip "$host")" "$home/gate" "$home/$host.tell" "${told[@]}"
 	done
 	for host in "${holders[@]}" "${peers[@]}"; do
 		crowd_await "$host" ready || return
 	done
-	for host in "${peers[@]}"; do # the process stays, so its end is waited for
-		timeout "$limit" bash -c 'until [ -s "$1" ]; do sleep 0.2; done' _ "$home/$host.end" &
+	for host in "${peers[@]}"; do # the process stays, so that it tells its end is waited for
+		timeout "$limit" cat "$home/$host.tell" >"$home/$host.end" &
 		pids[$!]=1
 		waiting[$host]=$!
 	done

@@ -2,11 +2,11 @@
 
     crowd-torrent.py make FILE TORRENT
     crowd-torrent.py seed TORRENT FILE ADDRESS
-    crowd-torrent.py get TORRENT FILE ADDRESS GATE END HOLDER...
+    crowd-torrent.py get TORRENT FILE ADDRESS GATE TELL HOLDER...
 
 seed and get print 'ready' on stderr and stay until they are ended. get waits
-until GATE, a fifo, is opened for writing; when it has all it writes '0 START DONE'
-to END, a name ending in .end, and what it got twice beside it as .get.
+until GATE, a fifo, is opened for writing; when it has all it writes what it got
+twice to FILE with .get for .got, and '0 START DONE' to TELL.
 """
 import os
 import sys
@@ -62,7 +62,7 @@ def seed(torrent, file, address):
         time.sleep(60)
 
 
-def get(torrent, file, address, gate, end, *holders):
+def get(torrent, file, address, gate, tell, *holders):
     ses = session(address)
     print("ready", file=sys.stderr, flush=True)
     open(gate).close()
@@ -78,11 +78,10 @@ def get(torrent, file, address, gate, end, *holders):
             if isinstance(alert, lt.torrent_finished_alert):
                 done = time.time()
     handle.flush_cache()
-    with open(end.removesuffix("end") + "get", "w") as out:
+    with open(file.removesuffix("got") + "get", "w") as out:
         print(f'{{"duplicate_bytes":{handle.status().total_redundant_bytes}}}', file=out)
-    with open(end + ".part", "w") as out:
+    with open(tell, "w") as out:
         out.write(f"0 {began:.6f} {done:.6f}\n")
-    os.rename(end + ".part", end)
     while True:
         time.sleep(60)
 

@@ -13,7 +13,7 @@ import (
 
 const (
 	headers = 66 // bytes of a packet that are Ethernet, IP and TCP with timestamps
-	pause   = 50 * time.Millisecond
+	pause   = 200 * time.Millisecond
 )
 
 func main() {
