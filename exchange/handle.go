@@ -311,7 +311,10 @@ func (s *Session) onClaim(c *pb.Claim) error {
 
 func (s *Session) onReject(j *pb.Reject) {
 	r := s.rootOf(j.GetHandle())
-	if r != nil && s.drop(r, int(j.Piece)) != nil {
+	if r == nil {
+		return
+	}
+	if _, pending := s.drop(r, int(j.Piece)); pending {
 		r.deliver(Rejected{From: s, Piece: int(j.Piece), Busy: j.Reason == pb.Reject_BUSY})
 	}
 }

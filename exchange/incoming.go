@@ -108,13 +108,12 @@ func (r *Root) Request(s *Session, asks []Ask) {
 
 // Cancel takes back all that was asked of s for a piece, and tells how many bytes
 // of it had come. What is on its way comes as Wasted.
-func (r *Root) Cancel(s *Session, piece int) (lost int) {
-	in := s.drop(r, piece)
-	if in == nil {
-		return 0
+func (r *Root) Cancel(s *Session, piece int) int {
+	lost, pending := s.drop(r, piece)
+	if pending {
+		s.postCancel(r, piece)
 	}
-	s.postCancel(r, piece)
-	return in.came()
+	return lost
 }
 
 func (s *Session) postCancel(r *Root, piece int) {
@@ -130,16 +129,17 @@ func (r *Root) Bad(s *Session, piece int) {
 	}
 }
 
-// drop forgets a pending piece and returns it, nil if it was not pending.
-func (s *Session) drop(r *Root, piece int) *incoming {
+// drop forgets a piece, and tells how much of it came and whether it was pending.
+func (s *Session) drop(r *Root, piece int) (came int, pending bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	in := s.pending[pendingKey{r, piece}]
-	if in != nil {
-		delete(s.pending, pendingKey{r, piece})
-		in.cancel()
+	if in == nil {
+		return 0, false
 	}
-	return in
+	delete(s.pending, pendingKey{r, piece})
+	in.cancel()
+	return in.came(), true
 }
 
 // CancelAll takes back all that was asked of s for the root.

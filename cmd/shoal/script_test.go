@@ -255,9 +255,12 @@ func cmdOrigin(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		server.TLS = &tls.Config{Certificates: []tls.Certificate{c}}
 		server.StartTLS()
-	} else if server.Start(); len(args) == 3 {
-		_, err := fmt.Sscanf(args[2], "stall=%d", &o.after)
-		ts.Check(err)
+	} else {
+		if len(args) == 3 {
+			_, err := fmt.Sscanf(args[2], "stall=%d", &o.after)
+			ts.Check(err)
+		}
+		server.Start()
 	}
 	ts.Defer(func() {
 		o.once.Do(func() { close(o.release) })
