@@ -105,6 +105,9 @@ func (n *Node) Doctor(ctx context.Context, opt DoctorOptions) ([]Check, error) {
 // awaitPeers gives the node time to join: until there is a session and somebody in
 // the routing table, where there is anybody to join through.
 func (n *Node) awaitPeers(ctx context.Context) {
+	if n.known() == 0 && n.mdns == nil {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, doctorJoin)
 	defer cancel()
 	for len(n.exchange.Sessions()) == 0 || n.kad.Size() == 0 {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 	mh "github.com/multiformats/go-multihash"
@@ -99,7 +100,16 @@ func (n *Node) checkPeers() Check {
 	for _, s := range n.exchange.Sessions() {
 		by[s.Path().String()]++
 	}
-	return judgePeers(by, len(n.bootstrap()), n.mdns != nil)
+	return judgePeers(by, n.known(), n.mdns != nil)
+}
+
+// known is the number of nodes to join through.
+func (n *Node) known() int {
+	ids := map[peer.ID]bool{}
+	for _, p := range n.bootstrap() {
+		ids[p.ID] = true
+	}
+	return len(ids)
 }
 
 func judgePeers(by map[string]int, known int, mdns bool) Check {
@@ -110,7 +120,7 @@ func judgePeers(by map[string]int, known int, mdns bool) Check {
 		c.Detail = fmt.Sprintf("%s connected: %d on the LAN, %d over the internet, %d by relay", number(all, "peer"), by["lan"], by["wan"], by["relay"])
 	case known > 0:
 		c.State, c.Detail = CheckFailing, "none of "+number(known, "known node")+" answers"
-		c.Hint = "check that one of them runs, its address, and that the firewall lets TCP and UDP out; behind an HTTP proxy give one that listens on WebSocket: --bootstrap /dns4/HOST/tcp/443/tls/ws/p2p/ID"
+		c.Hint = "check that one of them runs, its address, and that the firewall lets TCP and UDP out"
 	default:
 		c.State, c.Detail = CheckWarning, "no other node is known"
 		c.Hint = "give --bootstrap, or open a link that somebody shares; on one LAN nodes find each other by mDNS"
@@ -222,7 +232,7 @@ func (n *Node) checkDHT(ctx context.Context) Check {
 	defer cancel()
 	size := n.kad.Size()
 	if size == 0 {
-		return judgeDHT(n.kad.Mode(), 0, len(n.bootstrap()), 0, false)
+		return judgeDHT(n.kad.Mode(), 0, n.known(), 0, false)
 	}
 	sum, err := mh.Sum([]byte(n.ID()+" doctor"), mh.SHA2_256, -1)
 	if err != nil {
@@ -330,7 +340,7 @@ func judgeProxy(set map[string]string, u *url.URL, err error, ws, other int) Che
 			c.Detail += "; " + number(ws, "peer") + " by WebSocket"
 		case other == 0:
 			c.State = CheckWarning
-			c.Hint = "where only the proxy gets out, peers are reached by WebSocket over TLS: --bootstrap /dns4/HOST/tcp/443/tls/ws/p2p/ID of a node that listens there (shoal node --listen /ip4/0.0.0.0/tcp/443/tls/ws --ws-cert FILE --ws-key FILE)"
+			c.Hint = "where only the proxy gets out, no peer is reached; origins are: give --origin"
 		}
 	}
 	return c

@@ -61,7 +61,7 @@ func TestJudgeNetwork(t *testing.T) {
 		"loopback":         {judgePorts(addrsOf("/ip4/127.0.0.1/tcp/7461"), "unknown"), CheckOK, "on this machine only"},
 		"no address":       {judgeAddresses(nil), CheckWarning, "nobody has said"},
 		"peers":            {judgePeers(map[string]int{"lan": 1, "relay": 2}, 3, true), CheckOK, "3 peers connected: 1 on the LAN, 0 over the internet, 2 by relay"},
-		"dead bootstrap":   {judgePeers(nil, 2, true), CheckFailing, "none of 2 known nodes answers 443/tls/ws"},
+		"dead bootstrap":   {judgePeers(nil, 2, true), CheckFailing, "none of 2 known nodes answers firewall"},
 		"lonely":           {judgePeers(nil, 0, true), CheckWarning, "no other node is known --bootstrap"},
 		"lonely, no mdns":  {judgePeers(nil, 0, false), CheckWarning, "which is off here"},
 		"too few for nat":  {judgeNAT(nat.Type{}, findings{}), CheckWarning, "it takes two peers that are public, at two addresses, and there is none --bootstrap"},
@@ -86,7 +86,7 @@ func TestJudgeNetwork(t *testing.T) {
 		"proxy, not https": {judgeProxy(map[string]string{"NO_PROXY": "x"}, nil, nil, 0, 0), CheckOK, "none for https"},
 		"proxy, peers":     {judgeProxy(set, proxy, nil, 2, 0), CheckOK, "through proxy:3128; 2 peers by WebSocket"},
 		"proxy, others":    {judgeProxy(set, proxy, nil, 0, 1), CheckOK, "through proxy:3128"},
-		"proxy, nobody":    {judgeProxy(set, proxy, nil, 0, 0), CheckWarning, "through proxy:3128 443/tls/ws"},
+		"proxy, nobody":    {judgeProxy(set, proxy, nil, 0, 0), CheckWarning, "through proxy:3128 --origin"},
 		"proxy, dead":      {judgeProxy(set, proxy, errors.New("refused"), 0, 0), CheckFailing, "proxy:3128 does not answer: refused HTTPS_PROXY"},
 		"proxy, broken":    {judgeProxy(set, nil, errors.New("parse"), 0, 0), CheckFailing, "the proxy of the environment: parse"},
 	})

@@ -31,7 +31,7 @@ func Options() []Option {
 		{"mdns", "on|off", false, "on", "find nodes on the LAN"},
 		{"portmap", "on|off", false, "on", "ask the router for a port by UPnP or NAT-PMP"},
 		{"origin", "URL", true, "none", "an HTTP server with the content, or a trustless IPFS gateway"},
-		{"ca", "FILE", false, "none", "trust these root certificates (PEM) too, for origins and WebSocket"},
+		{"ca", "FILE", false, "none", "trust these root certificates (PEM) too, for origins"},
 		{"upload", "RATE", false, "10Mbit/s on WAN, LAN exempt", "such as 20Mbit/s (every path), off or unlimited"},
 		{"download", "RATE", false, "unlimited", "such as 20Mbit/s (every path), off or unlimited"},
 		{"lan", "CIDR", true, "the interfaces' own subnets, VPNs left out", "counts as LAN too, such as a VPN"},
