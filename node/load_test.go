@@ -50,6 +50,7 @@ func TestOneFieldOneOption(t *testing.T) {
 func TestSourcesInOrder(t *testing.T) {
 	t.Parallel()
 	ca := writeCA(t)
+	const publisher = "12D3KooWGC6TvWhfapngX6wvJHMYvKpDMXPb3ZnCZ6dMoaMtimQ5"
 	values := map[string][3]string{ // file, environment, flag
 		"listen":     {`["/ip4/1.1.1.1/tcp/1"]`, "/ip4/1.1.1.1/tcp/2, /ip4/1.1.1.1/tcp/3", "/ip4/1.1.1.1/tcp/4"},
 		"bootstrap":  {`["` + peerA + `"]`, peerA + "," + peerA, peerA},
@@ -67,6 +68,9 @@ func TestSourcesInOrder(t *testing.T) {
 		"relay-day":  {`"1GB"`, "2GB", "off"},
 		"punch-hard": {`"on"`, "off", "on"},
 		"create":     {`"studio"`, "films", "news"},
+		"cache":      {`true`, "off", "true"},
+		"from":       {`["` + publisher + `"]`, publisher, publisher},
+		"prefetch":   {`["a.shoal"]`, "b.shoal,c.shoal", "d.shoal"},
 		"join":       {`"-"`, "-", "-"},
 		"authority":  {`"a.key"`, "b.key", "c.key"},
 		"log-level":  {`"info"`, "debug", "error"},
