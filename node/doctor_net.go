@@ -52,7 +52,8 @@ func judgePorts(listen []ma.Multiaddr, reachability string) Check {
 	return c
 }
 
-// portWords is "tcp 7461, quic-v1 7461" of some addresses, each once.
+// portWords is "tcp 7461, quic-v1 7461" of some addresses, each once, in the same
+// order whatever that of the addresses: libp2p has none.
 func portWords(addrs []ma.Multiaddr) string {
 	var words []string
 	for _, a := range addrs {
@@ -65,6 +66,7 @@ func portWords(addrs []ma.Multiaddr) string {
 			words = append(words, w)
 		}
 	}
+	slices.SortFunc(words, func(a, b string) int { return strings.Compare(b, a) })
 	return strings.Join(words, ", ")
 }
 
