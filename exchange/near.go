@@ -153,7 +153,7 @@ func (h *home) sees(a netip.Addr) bool { return slices.Contains(h.seenAs, a) }
 // that is one between private addresses.
 func (x *Exchange) seenAs(c network.Conn) [][]byte {
 	ip, err := manet.ToIP(c.RemoteMultiaddr())
-	if a, ok := netip.AddrFromSlice(ip); err != nil || !ok || !a.Unmap().IsPrivate() {
+	if a, ok := netip.AddrFromSlice(ip); err != nil || !ok || !a.Unmap().IsPrivate() || overWeb(c) {
 		return nil
 	}
 	x.mu.Lock()

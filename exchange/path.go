@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	ma "github.com/multiformats/go-multiaddr"
@@ -20,13 +21,17 @@ const (
 
 func (p Path) String() string { return [...]string{"lan", "wan", "relay"}[p] }
 
-// pathOf classifies a connection: relay if limited or by circuit; lan if the
+// pathOf classifies a connection: relay if limited or by circuit; wan if by
+// WebSocket, whose address may be that of a proxy on either side; lan if the
 // remote address is loopback, link-local or in nets, or private and the peer is
 // near (found by mDNS, or with a public address that is ours too); else wan.
 func pathOf(c network.Conn, nets []netip.Prefix, near bool) Path {
 	addr := c.RemoteMultiaddr()
 	if relayed(c) {
 		return Relay
+	}
+	if overWeb(c) {
+		return WAN
 	}
 	ip, err := manet.ToIP(addr)
 	if err != nil {
@@ -86,6 +91,13 @@ func inAny(a netip.Addr, nets []netip.Prefix) bool {
 		}
 	}
 	return false
+}
+
+// overWeb reports whether a connection is one of WebSocket.
+func overWeb(c network.Conn) bool {
+	return slices.ContainsFunc(c.RemoteMultiaddr(), func(p ma.Component) bool {
+		return p.Protocol().Code == ma.P_WS || p.Protocol().Code == ma.P_WSS
+	})
 }
 
 // relayed reports whether a connection goes over a relay.

@@ -28,6 +28,8 @@ func checkOption(c *Config, o Option) error {
 	switch o.Key {
 	case "listen":
 		return each(c.Listen, func(s string) error { _, err := ma.NewMultiaddr(s); return err })
+	case "address":
+		return each(c.Address, func(s string) error { _, err := ma.NewMultiaddr(s); return err })
 	case "bootstrap":
 		return each(c.Bootstrap, CheckPeerAddr)
 	case "mdns":

@@ -15,6 +15,9 @@ import (
 type Config struct {
 	Dir       string   `toml:"-"`                    // identity, index, kept pieces and api.sock; required
 	Listen    []string `toml:"listen,omitempty"`     // multiaddrs; TCP and QUIC on 7461 if empty, with a fall-back to a remembered free port
+	Address   []string `toml:"address,omitempty"`    // multiaddrs by which others dial this node too, such as a reverse proxy's
+	TLSCert   string   `toml:"tls-cert,omitempty"`   // file with the certificate, and those between it and the root, as PEM, for listening on /tls/ws
+	TLSKey    string   `toml:"tls-key,omitempty"`    // file with its key
 	Bootstrap []string `toml:"bootstrap,omitempty"`  // multiaddrs with /p2p/ID of nodes to join through
 	MDNS      Switch   `toml:"mdns,omitempty"`       // find nodes on the LAN; on if empty
 	PortMap   Switch   `toml:"portmap,omitempty"`    // ask the router for a port by UPnP or NAT-PMP; on if empty

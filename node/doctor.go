@@ -99,7 +99,7 @@ func (n *Node) Doctor(ctx context.Context, opt DoctorOptions) ([]Check, error) {
 	for _, o := range origins {
 		checks = append(checks, judgeOrigin(o, time.Now()))
 	}
-	return append(checks, judgeClock(clocks(see.talks, origins)), disk, checkBuffers(), checkFiles(), n.checkProxy(ctx)), nil
+	return append(checks, judgeClock(clocks(see.talks, origins)), disk, checkBuffers(), checkFiles(), n.checkProxy(ctx), n.checkWeb(ctx)), nil
 }
 
 // awaitPeers gives the node time to join: until there is a session and somebody in

@@ -285,8 +285,7 @@ func (n *Node) checkProxy(ctx context.Context) Check {
 			conn.Close()
 		}
 	}
-	ws, other := n.overWebSocket()
-	return judgeProxy(set, u, err, ws, other)
+	return judgeProxy(set, u, err, len(n.host.Network().Conns()))
 }
 
 // hostPort is the address of a proxy.
@@ -301,18 +300,6 @@ func hostPort(u *url.URL) string {
 	return net.JoinHostPort(u.Hostname(), port)
 }
 
-// overWebSocket counts the connections by WebSocket, and all others.
-func (n *Node) overWebSocket() (ws, other int) {
-	for _, c := range n.host.Network().Conns() {
-		if isWebSocket(c.RemoteMultiaddr()) {
-			ws++
-		} else {
-			other++
-		}
-	}
-	return ws, other
-}
-
 // isWebSocket tells whether an address is one of WebSocket.
 func isWebSocket(a ma.Multiaddr) bool {
 	for _, code := range []int{ma.P_WS, ma.P_WSS} {
@@ -323,7 +310,8 @@ func isWebSocket(a ma.Multiaddr) bool {
 	return false
 }
 
-func judgeProxy(set map[string]string, u *url.URL, err error, ws, other int) Check {
+// judgeProxy judges the proxy of some variables, with so many connections to peers.
+func judgeProxy(set map[string]string, u *url.URL, err error, conns int) Check {
 	c := Check{Check: "proxy", State: CheckOK, Detail: "none in the environment"}
 	switch {
 	case u == nil && err == nil && len(set) == 0:
@@ -337,12 +325,9 @@ func judgeProxy(set map[string]string, u *url.URL, err error, ws, other int) Che
 		}
 	default:
 		c.Detail = "origins and WebSocket go through " + u.Host
-		switch {
-		case ws > 0:
-			c.Detail += "; " + number(ws, "peer") + " by WebSocket"
-		case other == 0:
+		if conns == 0 {
 			c.State = CheckWarning
-			c.Hint = "where only the proxy gets out, no peer is reached; origins are: give --origin"
+			c.Hint = "where only the proxy gets out, origins are reached (--origin), and peers that listen for WebSocket; see websocket"
 		}
 	}
 	return c

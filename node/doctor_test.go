@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"net/url"
 	"os"
@@ -47,6 +48,28 @@ func checkAll(t *testing.T, all map[string]judged) {
 	}
 }
 
+func TestJudgeWeb(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_800_000_000, 0)
+	until := func(d time.Duration) *x509.Certificate { return &x509.Certificate{NotAfter: now.Add(d)} }
+	over, plain := addrsOf("/ip4/0.0.0.0/tcp/443/tls/ws"), addrsOf("/ip4/127.0.0.1/tcp/8080/ws")
+	told := addrsOf("/dns4/a.example/tcp/443/tls/ws")
+	const year = 365 * 24 * time.Hour
+	checkAll(t, map[string]judged{
+		"server":           {judgeWeb(webFound{listen: over, told: told, leaf: until(year), asked: 2}, now), CheckOK, "wss 443, dialled as /dns4/a.example/tcp/443/tls/ws; 2 peers until 2028"},
+		"ends soon":        {judgeWeb(webFound{listen: over, told: told, leaf: until(time.Hour)}, now), CheckWarning, "renew"},
+		"has ended":        {judgeWeb(webFound{listen: over, told: told, leaf: until(-time.Hour)}, now), CheckFailing, "renew"},
+		"no name":          {judgeWeb(webFound{listen: over, leaf: until(year)}, now), CheckWarning, "--address"},
+		"plain, no name":   {judgeWeb(webFound{listen: plain}, now), CheckWarning, "ws 8080 --address"},
+		"plain":            {judgeWeb(webFound{listen: plain, told: told}, now), CheckOK, "ws 8080, dialled as"},
+		"by proxy":         {judgeWeb(webFound{dialled: 2, proxied: 1, known: 3, hosts: 2}, now), CheckOK, "2 peers connected by it, 1 of them through the proxy"},
+		"not needed":       {judgeWeb(webFound{other: 1, known: 1}, now), CheckOK, "not needed"},
+		"nobody known":     {judgeWeb(webFound{}, now), CheckOK, "not tried"},
+		"nobody listens":   {judgeWeb(webFound{known: 2}, now), CheckWarning, "no known node listens for it --bootstrap"},
+		"does not connect": {judgeWeb(webFound{known: 2, hosts: 1, err: errors.New("a: refused")}, now), CheckFailing, "no connection to a: refused HTTPS_PROXY --ca"},
+	})
+}
+
 func TestJudgeNetwork(t *testing.T) {
 	t.Parallel()
 	both := addrsOf("/ip4/0.0.0.0/tcp/7461", "/ip4/0.0.0.0/udp/7461/quic-v1", "/ip6/::/tcp/7461")
@@ -82,13 +105,12 @@ func TestJudgeNetwork(t *testing.T) {
 		"dht, empty":       {judgeDHT("client", 0, 0, 0, false), CheckWarning, "routing table is empty --bootstrap"},
 		"dht, nobody":      {judgeDHT("client", 0, 1, 0, false), CheckWarning, "no known node answers see peers"},
 		"dht, endless":     {judgeDHT("client", 9, 0, 10*time.Second, true), CheckWarning, "no end after 10 s"},
-		"no proxy":         {judgeProxy(nil, nil, nil, 0, 0), CheckOK, "none in the environment"},
-		"proxy, not https": {judgeProxy(map[string]string{"NO_PROXY": "x"}, nil, nil, 0, 0), CheckOK, "none for https"},
-		"proxy, peers":     {judgeProxy(set, proxy, nil, 2, 0), CheckOK, "through proxy:3128; 2 peers by WebSocket"},
-		"proxy, others":    {judgeProxy(set, proxy, nil, 0, 1), CheckOK, "through proxy:3128"},
-		"proxy, nobody":    {judgeProxy(set, proxy, nil, 0, 0), CheckWarning, "through proxy:3128 --origin"},
-		"proxy, dead":      {judgeProxy(set, proxy, errors.New("refused"), 0, 0), CheckFailing, "proxy:3128 does not answer: refused HTTPS_PROXY"},
-		"proxy, broken":    {judgeProxy(set, nil, errors.New("parse"), 0, 0), CheckFailing, "the proxy of the environment: parse"},
+		"no proxy":         {judgeProxy(nil, nil, nil, 0), CheckOK, "none in the environment"},
+		"proxy, not https": {judgeProxy(map[string]string{"NO_PROXY": "x"}, nil, nil, 0), CheckOK, "none for https"},
+		"proxy, peers":     {judgeProxy(set, proxy, nil, 1), CheckOK, "through proxy:3128"},
+		"proxy, nobody":    {judgeProxy(set, proxy, nil, 0), CheckWarning, "through proxy:3128 --origin websocket"},
+		"proxy, dead":      {judgeProxy(set, proxy, errors.New("refused"), 0), CheckFailing, "proxy:3128 does not answer: refused HTTPS_PROXY"},
+		"proxy, broken":    {judgeProxy(set, nil, errors.New("parse"), 0), CheckFailing, "the proxy of the environment: parse"},
 	})
 }
 

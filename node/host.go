@@ -162,9 +162,39 @@ func free(listen []string) error {
 	return nil
 }
 
-// rankDials dials TCP first on near networks, where it carries more than twice
-// what QUIC does (libp2p.md 13), and leaves the rest to libp2p.
+// rankDials dials WebSocket after all that is direct, and relays after that.
 func rankDials(addrs []ma.Multiaddr) []network.AddrDelay {
+	const later = 500 * time.Millisecond
+	var web, relays, rest []ma.Multiaddr
+	for _, a := range addrs {
+		switch _, relayed := a.ValueForProtocol(ma.P_CIRCUIT); {
+		case relayed == nil:
+			relays = append(relays, a)
+		case isWebSocket(a):
+			web = append(web, a)
+		default:
+			rest = append(rest, a)
+		}
+	}
+	if len(web) == 0 {
+		return rankNear(addrs)
+	}
+	out := rankNear(rest)
+	for _, group := range [][]ma.Multiaddr{web, relays} {
+		var after time.Duration
+		for _, a := range out {
+			after = max(after, a.Delay+later)
+		}
+		for _, a := range group {
+			out = append(out, network.AddrDelay{Addr: a, Delay: after})
+		}
+	}
+	return out
+}
+
+// rankNear dials TCP first on near networks, where it carries more than twice
+// what QUIC does (libp2p.md 13), and leaves the rest to libp2p.
+func rankNear(addrs []ma.Multiaddr) []network.AddrDelay {
 	const quicLater = 100 * time.Millisecond
 	var near []network.AddrDelay
 	var far []ma.Multiaddr
@@ -203,11 +233,15 @@ func listening(h host.Host, want []string) error {
 	return nil
 }
 
-// transportOf names the network of an address: ip4/tcp, ip4/quic-v1, …
+// transportOf names the network of an address: ip4/tcp, ip4/quic-v1, ip4/tcp/tls/ws, …
 func transportOf(a ma.Multiaddr) string {
 	var names []string
 	for _, c := range a {
-		if n := c.Protocol().Name; n != "udp" && n != "p2p" {
+		switch n := c.Protocol().Name; n {
+		case "udp", "p2p":
+		case "wss":
+			names = append(names, "tls", "ws")
+		default:
 			names = append(names, n)
 		}
 	}

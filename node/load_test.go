@@ -53,6 +53,9 @@ func TestSourcesInOrder(t *testing.T) {
 	const publisher = "12D3KooWGC6TvWhfapngX6wvJHMYvKpDMXPb3ZnCZ6dMoaMtimQ5"
 	values := map[string][3]string{ // file, environment, flag
 		"listen":     {`["/ip4/1.1.1.1/tcp/1"]`, "/ip4/1.1.1.1/tcp/2, /ip4/1.1.1.1/tcp/3", "/ip4/1.1.1.1/tcp/4"},
+		"address":    {`["/dns4/a.example/tcp/443/tls/ws"]`, "/dns4/b.example/tcp/443/tls/ws", "/dns4/c.example/tcp/443/tls/ws"},
+		"tls-cert":   {`"a.pem"`, "b.pem", "c.pem"},
+		"tls-key":    {`"a.key"`, "b.key", "c.key"},
 		"bootstrap":  {`["` + peerA + `"]`, peerA + "," + peerA, peerA},
 		"mdns":       {`"on"`, "off", "on"},
 		"portmap":    {`"off"`, "on", "off"},

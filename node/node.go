@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
@@ -34,6 +35,7 @@ type Node struct {
 	self      peer.ID
 	started   time.Time
 	store     *store.Disk
+	web       *names       // by which it is dialled over WebSocket
 	private   *swarm.Swarm // nil in the open swarm
 	host      host.Host    // nil when offline, like all below
 	reach     *reach.Reach
@@ -116,11 +118,14 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	if err == nil {
 		err = n.enterSwarm(key)
 	}
-	cfg.more = append(cfg.more, n.withSockets())
+	if err == nil {
+		n.web, err = newNames(cfg)
+	}
 	if err == nil && !cfg.Offline {
 		n.caches, err = n.newCache()
 	}
 	if err == nil && !cfg.Offline {
+		cfg.more = append(cfg.more, n.withSockets(), libp2p.AddrsFactory(n.web.tell))
 		if n.reach, err = n.newReach(); err == nil {
 			n.host, err = newHost(cfg, key, n.private, n.reach)
 		}
@@ -154,7 +159,7 @@ func (n *Node) join(ctx context.Context) error {
 	}
 	n.cache = dht.OpenCache(peersPath(n.cfg.Dir), dht.CacheConfig{Log: n.log})
 	policy := dht.ServerAuto
-	if n.cfg.Relay || publicAddress(n.cfg.Listen) {
+	if n.cfg.Relay || n.public() {
 		policy = dht.ServerAlways
 	}
 	local := n.loopbackOnly()

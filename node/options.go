@@ -27,11 +27,14 @@ func (o Option) Env() string {
 func Options() []Option {
 	return []Option{
 		{"listen", "MULTIADDR", true, "TCP and QUIC on port 7461, or a free one", "listen here"},
+		{"address", "MULTIADDR", true, "those of --listen", "others dial this too, such as /dns4/NAME/tcp/443/tls/ws"},
+		{"tls-cert", "FILE", false, "none", "certificate (PEM) for listening on /tls/ws"},
+		{"tls-key", "FILE", false, "none", "its key"},
 		{"bootstrap", "MULTIADDR", true, "none", "join through this node, an address ending in /p2p/ID"},
 		{"mdns", "on|off", false, "on", "find nodes on the LAN"},
 		{"portmap", "on|off", false, "on", "ask the router for a port by UPnP or NAT-PMP"},
 		{"origin", "URL", true, "none", "an HTTP server with the content, or a trustless IPFS gateway"},
-		{"ca", "FILE", false, "none", "trust these root certificates (PEM) too, for origins"},
+		{"ca", "FILE", false, "none", "trust these root certificates (PEM) too"},
 		{"upload", "RATE", false, "10Mbit/s on WAN, LAN exempt", "such as 20Mbit/s (every path), off or unlimited"},
 		{"download", "RATE", false, "unlimited", "such as 20Mbit/s (every path), off or unlimited"},
 		{"lan", "CIDR", true, "the interfaces' own subnets, VPNs left out", "counts as LAN too, such as a VPN"},

@@ -32,9 +32,15 @@ func (n *Node) newReach() (*reach.Reach, error) {
 		return nil, fmt.Errorf("%w: relay-day: %w", ErrUsage, err)
 	}
 	cfg := reach.Config{
-		Prefix: n.prefix(), Public: publicAddress(n.cfg.Listen), Relay: n.cfg.Relay,
+		Prefix: n.prefix(), Public: n.public(), Relay: n.cfg.Relay,
 		PerPair: min(pair, noRoomLimit/4), PerDay: min(day, noRoomLimit/4), Hard: n.cfg.PunchHard == "on",
 		OnDirect: n.onDirect, OnMoved: n.onMoved, OnSpent: n.onSpent, Log: n.log,
+	}
+	if cfg.Roots, err = rootsWith(n.ca); err != nil {
+		return nil, err
+	}
+	if n.web.cert != nil {
+		cfg.Certificate = n.web.cert.get
 	}
 	if n.private != nil {
 		cfg.Member = n.private.Admitted
@@ -42,6 +48,9 @@ func (n *Node) newReach() (*reach.Reach, error) {
 	}
 	return reach.New(cfg), nil
 }
+
+// public reports whether the user has configured an address of the internet.
+func (n *Node) public() bool { return publicAddress(n.cfg.Listen) || n.web.public(n.cfg.Listen) }
 
 // onDirect moves the session with a peer from the relay to the direct connection.
 func (n *Node) onDirect(p peer.ID) {

@@ -90,9 +90,17 @@ func (n *Node) link(c cid.Cid, name string) string {
 }
 
 // linkable are the addresses that mean something on another machine: those of
-// loopback only when there are no others, as in labs.
+// loopback only when there are no others, as in labs. A name comes first, since a
+// link has room for a few: it is what the most restricted sites can dial.
 func linkable(addrs []ma.Multiaddr) []ma.Multiaddr {
 	far := slices.DeleteFunc(slices.Clone(addrs), manet.IsIPLoopback)
+	order := func(a ma.Multiaddr) int {
+		if isWebSocket(a) && transportName(a) != "p2p-circuit" {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(far, func(a, b ma.Multiaddr) int { return order(a) - order(b) })
 	if len(far) == 0 {
 		return addrs
 	}

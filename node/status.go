@@ -132,9 +132,18 @@ func (n *Node) peerStatus() []PeerStatus {
 	return out
 }
 
+// transportName is p2p-circuit, wss (WebSocket over TLS), ws, quic-v1 or tcp.
 func transportName(a ma.Multiaddr) string {
+	has := func(code int) bool { _, err := a.ValueForProtocol(code); return err == nil }
+	switch {
+	case has(ma.P_CIRCUIT):
+	case has(ma.P_WSS), has(ma.P_WS) && has(ma.P_TLS):
+		return "wss"
+	case has(ma.P_WS):
+		return "ws"
+	}
 	for _, code := range []int{ma.P_CIRCUIT, ma.P_QUIC_V1, ma.P_TCP} {
-		if _, err := a.ValueForProtocol(code); err == nil {
+		if has(code) {
 			return ma.ProtocolWithCode(code).Name
 		}
 	}

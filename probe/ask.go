@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
@@ -123,6 +124,12 @@ func udpOf(remote ma.Multiaddr, told []ma.Multiaddr) netip.AddrPort {
 func relayed(a ma.Multiaddr) bool {
 	_, err := a.ValueForProtocol(ma.P_CIRCUIT)
 	return err == nil
+}
+
+// overWeb reports whether an address is one of WebSocket: it may be that of a proxy
+// on this machine.
+func overWeb(a ma.Multiaddr) bool {
+	return slices.ContainsFunc(a, func(c ma.Component) bool { return c.Protocol().Code == ma.P_WS || c.Protocol().Code == ma.P_WSS })
 }
 
 // addrPortOf is the IP address and port that a multiaddr begins with.

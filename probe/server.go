@@ -201,7 +201,7 @@ func (s *Server) look(st network.Stream) look {
 func (s *Server) permit(st network.Stream, ask send) (_ Status, send func()) {
 	conn := st.Conn()
 	ip, err := manet.ToIP(conn.RemoteMultiaddr())
-	if err != nil || conn.Stat().Limited {
+	if err != nil || conn.Stat().Limited || overWeb(conn.RemoteMultiaddr()) {
 		return NotYours, nil
 	}
 	from, _ := netip.AddrFromSlice(ip)

@@ -56,6 +56,13 @@ func (r *Reach) mapped() bool {
 
 // onIdentified notes how a peer sees this node.
 func (r *Reach) onIdentified(e event.EvtPeerIdentificationCompleted) {
+	if overWeb(e.Conn) && !relayed(e.Conn) && e.Conn.Stat().Direction == network.DirOutbound && manet.IsPublicAddr(e.Conn.RemoteMultiaddr()) {
+		r.mu.Lock()
+		r.book.OnWeb()
+		r.mu.Unlock()
+		r.tell()
+		return
+	}
 	if relayed(e.Conn) || e.ObservedAddr == nil {
 		return
 	}
@@ -126,11 +133,7 @@ func (r *Reach) moved(gone []netip.Addr) {
 		r.cfg.OnMoved()
 	}
 	for _, c := range r.inner.Network().Conns() {
-		at, _, ok := endpoint(c.LocalMultiaddr())
-		to, _, ok2 := endpoint(c.RemoteMultiaddr())
-		if !ok || !ok2 || to.Addr().IsLoopback() || !slices.ContainsFunc(gone, func(a netip.Addr) bool {
-			return a == at.Addr() || at.Addr().IsUnspecified() && a.Is4() == to.Addr().Is4()
-		}) {
+		if !ended(c, gone) {
 			continue
 		}
 		r.mu.Lock()
@@ -138,6 +141,20 @@ func (r *Reach) moved(gone []netip.Addr) {
 		r.mu.Unlock()
 		_ = c.Close()
 	}
+}
+
+// ended reports whether a connection cannot go on without some addresses.
+func ended(c network.Conn, gone []netip.Addr) bool {
+	if overWeb(c) && !relayed(c) {
+		ip, err := manet.ToIP(c.LocalMultiaddr())
+		at, ok := netip.AddrFromSlice(ip)
+		return err == nil && ok && slices.Contains(gone, at.Unmap())
+	}
+	at, _, ok := endpoint(c.LocalMultiaddr())
+	to, _, ok2 := endpoint(c.RemoteMultiaddr())
+	return ok && ok2 && !to.Addr().IsLoopback() && slices.ContainsFunc(gone, func(a netip.Addr) bool {
+		return a == at.Addr() || at.Addr().IsUnspecified() && a.Is4() == to.Addr().Is4()
+	})
 }
 
 // askSoon asks a peer to dial this node back, if that is worth knowing now.
@@ -189,6 +206,9 @@ func interfaces() []netip.Addr {
 // endpoint is the address, port and transport that a multiaddr begins with; false
 // for what is neither TCP nor QUIC.
 func endpoint(a ma.Multiaddr) (netip.AddrPort, plan.Transport, bool) {
+	if isWeb(a) {
+		return netip.AddrPort{}, 0, false
+	}
 	n, err := manet.ToNetAddr(head(a))
 	if err != nil {
 		return netip.AddrPort{}, 0, false

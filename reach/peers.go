@@ -56,8 +56,8 @@ func (r *Reach) Dialling(p peer.ID) {
 	}
 }
 
-// How says how a connection came to be, "dial", "incoming", "punch", "lan" (found
-// behind the same router) or "relay", and how long after the way was looked for.
+// How says how a connection came to be, "dial", "proxy" (dialled through one of
+// HTTP), "incoming", "punch", "lan" (found behind the same router) or "relay", and how long after the way was looked for.
 func (r *Reach) How(c network.Conn) (string, time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -175,6 +175,12 @@ func (r *Reach) howOf(m *met, c network.Conn, over bool) string {
 	switch {
 	case over:
 		return "relay"
+	case overWeb(c) && proxied(c):
+		return "proxy"
+	case overWeb(c) && c.Stat().Direction == network.DirOutbound:
+		return "dial"
+	case overWeb(c):
+		return "incoming"
 	case m.active > 0 && !manet.IsPublicAddr(c.RemoteMultiaddr()):
 		return "lan"
 	case m.active > 0:

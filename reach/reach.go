@@ -2,6 +2,8 @@ package reach
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -32,6 +34,10 @@ type Config struct {
 	Hard    bool   // search for the port of a router that changes it
 	// Member says who may be asked to relay, and used; everybody if nil.
 	Member func(peer.ID) bool
+	// Roots say whose certificates are believed when WebSocket is dialled; the
+	// system's if nil. Certificate is what listening for it on /tls/ws needs.
+	Roots       *x509.CertPool
+	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// ACL says who may use this node as a relay; everybody if nil.
 	ACL ACL
 	// OnDirect is told that a peer is connected directly that was not; OnMoved,

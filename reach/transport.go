@@ -24,7 +24,8 @@ import (
 	quicgo "github.com/quic-go/quic-go"
 )
 
-// transports are libp2p's TCP and QUIC, which dial as two nodes do that meet.
+// transports are libp2p's TCP and QUIC, which dial as two nodes do that meet, and
+// WebSocket.
 func (r *Reach) transports() []libp2p.Option {
 	return []libp2p.Option{
 		libp2p.Transport(func(up transport.Upgrader, limits network.ResourceManager, shared *tcpreuse.ConnMgr) (transport.Transport, error) {
@@ -37,6 +38,7 @@ func (r *Reach) transports() []libp2p.Option {
 			r.quic.over = func(c net.PacketConn) (transport.Transport, error) { return overSocket(c, key, gate, limits) }
 			return r.quic, err
 		}),
+		r.webSocket(),
 	}
 }
 

@@ -4,7 +4,7 @@
 # its NATs, then has shoal connect, and fetch, between every two of them.
 #
 #   scripts/netlab.sh nat [--only LIST] [--pairs LIST] [--modes LIST] [--runs N]
-#                         [--delay D] [--size MIB] [--jobs N] [--hard] [--small] [--shoal FILE]
+#                         [--delay D] [--size MIB] [--jobs N] [--hard] [--small] [--into DIR] [--shoal FILE]
 #
 #   --only LIST   of: prove reach get lan move crowd budget; all of them
 #   --pairs LIST  such as 3:4,public:blocked; every unordered pair of types
@@ -15,6 +15,7 @@
 #   --jobs N      pairs at a time; 3
 #   --hard        with --punch-hard on
 #   --small       one pair, a few seconds: shows that the lab works
+#   --into DIR    keep the pairs' results there; a pair that is there is not run again
 #   --shoal FILE  use this binary instead of building one
 #
 # Types: public, 1 full cone, 2 address-restricted, 3 port-restricted, 4 symmetric,
@@ -24,10 +25,10 @@ cd "$(dirname "$0")/.." || exit
 . scripts/lib.sh
 
 types=(public 1 2 3 4 double blocked)
-only=prove,reach,get,lan,move,crowd,budget pairs= modes=both,quic,tcp runs=1 delay= size=64 jobs=3 shoal=
+only=prove,reach,get,lan,move,crowd,budget pairs= modes=both,quic,tcp runs=1 delay= size=64 jobs=3 into= shoal=
 while (($#)); do
 	case $1 in
-	--only | --pairs | --modes | --runs | --delay | --size | --jobs | --shoal)
+	--only | --pairs | --modes | --runs | --delay | --size | --jobs | --into | --shoal)
 		(($# > 1)) || die "$1 needs a value"
 		printf -v "${1#--}" %s "$2"
 		shift
@@ -56,6 +57,7 @@ trap 'exit 130' INT TERM
 [ -n "$shoal" ] || { shoal=$tmp/shoal && say building && build_shoal "$shoal"; } || die "it does not build"
 go build -o "$tmp/natprobe" ./internal/natprobe || die "natprobe does not build"
 probe=$tmp/natprobe
+mkdir -p "${into:=$tmp}" || die "no directory $into"
 export SHOAL_MDNS=off SHOAL_PORTMAP=off SHOAL_UPLOAD=unlimited
 failed=0
 P=n$$ # of our namespaces; a pair adds a number
@@ -322,17 +324,18 @@ reach_pair() {
 }
 
 # each FUNCTION: run it for every pair in a world of its own, jobs at a time. Its
-# lines are left in a file of its name.
+# lines are left in a file of its name, those of a pair when all are there.
 each() {
 	local pair n=0 running=() job
-	: >"$tmp/$1"
+	touch "$into/$1"
 	for pair in ${pairs//,/ }; do
 		n=$((n + 1))
+		! grep -q "^$pair " "$into/$1" || continue
 		(
 			trap 'stop_all; drop_netns' EXIT
 			trap 'exit 130' INT TERM
 			pids=() netns=() P=${P}x$n
-			world "${pair%:*}" "${pair#*:}" && public && "$1" "${pair%:*}" "${pair#*:}" >>"$tmp/$1"
+			world "${pair%:*}" "${pair#*:}" && public && "$1" "${pair%:*}" "${pair#*:}" >"$tmp/$1.$n" && cat "$tmp/$1.$n" >>"$into/$1"
 		) &
 		pids[$!]=1
 		running+=($!)
@@ -357,7 +360,7 @@ can() {
 			if (a == "4" && (b == "blocked" || b ~ /^(3|double)$/ && (mode == "tcp" || search != "on"))) next
 			n++; met += $4
 		}
-		END { printf "%d of %d", met, n }' "$tmp/reach_pair"
+		END { printf "%d of %d", met, n }' "$into/reach_pair"
 }
 
 # table: the results of reach_pair, a row a pair.
@@ -385,7 +388,7 @@ table() {
 				}
 				print ""
 			}
-		}' "$tmp/reach_pair"
+		}' "$into/reach_pair"
 }
 
 # watched PID FILE BOX IF: wait for a get; the longest time in which neither the box
@@ -559,11 +562,11 @@ if wants reach; then
 fi
 if wants get; then
 	each get_pair
-	sort "$tmp/get_pair" | while read -r pair who code same seconds silent relayed path; do
+	sort "$into/get_pair" | while read -r pair who code same seconds silent relayed path; do
 		printf '%s fetched from %s: exit %s, same bytes %s, %s s, silent at most %s s, at the relay %s bytes, by %s\n' "$pair" "$who" "$code" "$same" "$seconds" "$silent" "$relayed" "$path"
 	done
-	figure "gets of $size MiB that were whole and never silent for 5 s" "$(awk '$3 == "0" && $4 && $6 <= 5' "$tmp/get_pair" | wc -l) of $(wc -l <"$tmp/get_pair")" "all" \
-		"$(awk '!($3 == "0" && $4 && $6 <= 5) { bad = 1 } END { print (NR > 0 && !bad) ? 1 : 0 }' "$tmp/get_pair")"
+	figure "gets of $size MiB that were whole and never silent for 5 s" "$(awk '$3 == "0" && $4 && $6 <= 5' "$into/get_pair" | wc -l) of $(wc -l <"$into/get_pair")" "all" \
+		"$(awk '!($3 == "0" && $4 && $6 <= 5) { bad = 1 } END { print (NR > 0 && !bad) ? 1 : 0 }' "$into/get_pair")"
 fi
 if wants lan; then lan; fi
 if wants move; then move; fi

@@ -11,7 +11,7 @@ import (
 // to a verb, and verbs to the command, never taken away.
 var contractFlags = map[string]string{
 	"":           "dir json log-level",
-	"node":       "listen bootstrap mdns portmap origin upload download lan announce store-max create join cache from prefetch relay relay-data relay-day punch-hard",
+	"node":       "listen bootstrap mdns portmap origin upload download lan announce store-max create join cache from prefetch relay relay-data relay-day punch-hard address tls-cert tls-key",
 	"share":      "listen bootstrap mdns portmap copy hidden modes profile",
 	"add":        "q only-hash copy hidden modes profile",
 	"get":        "listen bootstrap mdns portmap ca o origin peer timeout deadline class origin-after origin-header seed using update from unverified",

@@ -21,7 +21,7 @@ func nodeVerb(sh *shell) *cli.Command {
 --dir use it. It prints a line for each address it listens on and then 'shoal: ready'.
 
 EXAMPLE: shoal node --bootstrap /ip4/192.0.2.7/tcp/7461/p2p/12D3KooW... --upload 20Mbit/s`,
-		Flags:  append(flags, optionFlags("store-max", "announce", "relay", "relay-data", "relay-day", "punch-hard", "cache", "from", "prefetch", "create", "join", "authority")...),
+		Flags:  append(flags, optionFlags("address", "tls-cert", "tls-key", "store-max", "announce", "relay", "relay-data", "relay-day", "punch-hard", "cache", "from", "prefetch", "create", "join", "authority")...),
 		Action: func(c *cli.Context) error { return runNode(c, sh) },
 	}
 }

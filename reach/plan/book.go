@@ -67,6 +67,7 @@ type Book struct {
 	sights []Sight // newest last, one of each observer and transport
 	own    []netip.Addr
 	mapped bool // a router has mapped a port for us
+	web    bool // the internet was reached as browsers do
 
 	asked   time.Time
 	wait    time.Duration
@@ -89,7 +90,7 @@ func (b *Book) OnInterfaces(own []netip.Addr) (gone []netip.Addr, changed bool) 
 			gone = append(gone, a)
 		}
 	}
-	*b = Book{own: own, mapped: b.mapped, sights: b.sights}
+	*b = Book{own: own, mapped: b.mapped, web: b.web, sights: b.sights}
 	return gone, true
 }
 
@@ -100,6 +101,10 @@ func (b *Book) Forget(by string) {
 
 // OnMapped tells whether a router forwards a port to this node.
 func (b *Book) OnMapped(mapped bool) { b.mapped = mapped }
+
+// OnWeb tells that this node has connected to somebody by WebSocket. Whoever gets
+// out in no other way, as nobody's sight shows, is not reached from outside.
+func (b *Book) OnWeb() { b.web = true }
 
 // OnSight takes in what an observer saw. Observers on a near network and
 // addresses that are not of the internet say nothing.
@@ -229,7 +234,7 @@ func (b *Book) OnAnswer(now time.Time, reached bool) {
 // Reachability is what all this says of the node.
 func (b *Book) Reachability() Reachability {
 	switch {
-	case len(b.sights) == 0:
+	case len(b.sights) == 0 && !b.web:
 		return Uncertain
 	case !b.open():
 		return Private

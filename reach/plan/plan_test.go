@@ -46,6 +46,27 @@ func TestMapping(t *testing.T) {
 	}
 }
 
+// Who gets out by WebSocket alone needs a relay to be reached; whoever else has
+// seen the node says more.
+func TestReachabilityByWeb(t *testing.T) {
+	t.Parallel()
+	var b Book
+	own := netip.MustParseAddr("11.0.0.9")
+	b.OnInterfaces([]netip.Addr{own})
+	b.OnWeb()
+	if got := b.Reachability(); got != Private {
+		t.Errorf("by WebSocket alone: %v", got)
+	}
+	b.OnSight(seen("a", "11.0.0.2", TCP, 7461, "11.0.0.9:7461"))
+	if got := b.Reachability(); got != Uncertain {
+		t.Errorf("seen at its own address: %v", got)
+	}
+	b.Forget("a")
+	if b.OnInterfaces([]netip.Addr{netip.MustParseAddr("11.0.0.8")}); b.Reachability() != Private {
+		t.Error("another address, and public by that")
+	}
+}
+
 // A node whose address is its own is public when a peer has dialled it back, and
 // not because it believes so.
 func TestReachability(t *testing.T) {
