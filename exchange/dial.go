@@ -79,10 +79,21 @@ func (x *Exchange) greet(ctx context.Context, p peer.ID) (*Session, error) {
 // relay and there is one. Of the two sides the one that opened the session does
 // it; at the other it is nothing. What was asked over the relay is asked again.
 func (x *Exchange) Improve(ctx context.Context, p peer.ID) error {
-	s := x.session(p)
-	if s == nil || s.Path() != Relay || !s.outbound {
+	x.mu.Lock()
+	s := x.living(p)
+	if s == nil || s.Path() != Relay || !s.outbound || x.dials[p] != nil {
+		x.mu.Unlock()
 		return nil
 	}
+	busy := make(chan struct{})
+	x.dials[p] = busy // two that meet have often two connections: two sessions would end each other
+	x.mu.Unlock()
+	defer func() {
+		x.mu.Lock()
+		delete(x.dials, p)
+		x.mu.Unlock()
+		close(busy)
+	}()
 	for _, c := range x.host.Network().ConnsToPeer(p) {
 		if relayed(c) {
 			continue

@@ -6,10 +6,12 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/shoal-p2p/shoal/internal/testnet"
 	"github.com/shoal-p2p/shoal/merkle"
 )
@@ -43,6 +45,37 @@ func TestTransferInVirtualTime(t *testing.T) {
 		}
 		if s := n[0].x.session(n[1].h.ID()); s.RTT() < 20*time.Millisecond || s.RTT() > 40*time.Millisecond || s.Path() != WAN {
 			t.Errorf("RTT %v over %v, want 20 ms over wan", s.RTT(), s.Path())
+		}
+	})
+}
+
+// Two peers that met have often two connections, each of which is told: the
+// session moves once, and one is left at both ends.
+func TestImproveOnce(t *testing.T) {
+	inVirtualTime(t, 2, Config{}, func(t *testing.T, n []*node) {
+		n[0].dial(n[1]).path.Store(uint32(Relay))
+		var opened atomic.Int32
+		n[1].h.SetStreamHandler(n[1].x.control, func(st network.Stream) {
+			opened.Add(1)
+			n[1].x.accept(st)
+		})
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				if err := n[0].x.Improve(t.Context(), n[1].h.ID()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		time.Sleep(time.Second)
+		for i, o := range []int{1, 0} {
+			if s := n[i].x.session(n[o].h.ID()); s == nil || s.Path() != WAN {
+				t.Errorf("node %d has no session over the direct way", i)
+			}
+		}
+		if got := opened.Load(); got != 1 {
+			t.Errorf("moved %d times", got)
 		}
 	})
 }

@@ -79,7 +79,8 @@ func TestRelayBudget(t *testing.T) {
 	if err == nil {
 		t.Error("twice the budget was sent")
 	}
-	if n := <-got; n < budget || n > budget+plan.Signalling {
+	// The end takes along what was on the way.
+	if n := <-got; n < budget/2 || n > budget+plan.Signalling {
 		t.Errorf("%d bytes came through, of a budget of %d", n, budget)
 	}
 	if n := relay.Relayed(); n > budget+plan.Signalling || n < budget+plan.Signalling-64<<10 {
