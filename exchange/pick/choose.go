@@ -26,7 +26,7 @@ func (p *Picker) choose(q *peer) int {
 		q.noneFar = p.opened + 1
 	}
 	if c.better != nil && !c.worth {
-		p.wakeAt(p.now.Add(reweigh)) // its turn may come with time
+		p.lookAt = sooner(p.lookAt, p.now.Add(reweigh)) // its turn may come with time
 		return -1
 	}
 	if i := p.chooseFrom(q, nil); i >= 0 {

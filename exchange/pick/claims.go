@@ -51,7 +51,7 @@ func (p *Picker) OnClaim(now time.Time, key PeerKey, i int, until time.Time) {
 		c = claim{q, p.now, earliest(until, p.now.Add(claimLong))}
 	}
 	p.claims[i] = c
-	p.wakeAt(c.until)
+	p.claimAt = sooner(p.claimAt, c.until)
 	if !known {
 		p.bar(i)
 	}
@@ -124,7 +124,7 @@ func (p *Picker) release(i int) {
 		if q.path > LAN && q.have.has(i) {
 			q.ask.add(i)
 			q.refused.mask(q.ask, i, i+1)
-			q.look()
+			p.look(q)
 		}
 	}
 	p.ranked = time.Time{} // who has it now counts at once
@@ -132,15 +132,19 @@ func (p *Picker) release(i int) {
 
 // overdue ends the claims whose time is over, and those of a peer that is gone.
 func (p *Picker) overdue() {
-	for i, c := range p.claims {
-		switch {
-		case c.until.After(p.now):
-			p.wakeAt(c.until)
-		default:
-			c.by.sulk = p.now.Add(claimSulk)
-			p.release(i)
+	if p.past(p.claimAt) {
+		p.claimAt = time.Time{}
+		for i, c := range p.claims {
+			switch {
+			case c.until.After(p.now):
+				p.claimAt = sooner(p.claimAt, c.until)
+			default:
+				c.by.sulk = p.now.Add(claimSulk)
+				p.release(i)
+			}
 		}
 	}
+	p.wakeAt(p.claimAt)
 }
 
 // unclaim ends the claims of a peer.
@@ -163,11 +167,7 @@ func (p *Picker) kept(q *peer, first, end int) {
 
 // claimed adds to the plan what peers near should leave to us.
 func (p *Picker) claimed(plan *Plan) {
-	near := false
-	for _, q := range p.order {
-		near = near || q.path == LAN
-	}
-	if !near {
+	if p.on[LAN] == 0 || !p.mixed() {
 		return
 	}
 	for _, a := range p.started {
@@ -198,5 +198,5 @@ func (p *Picker) moved(q *peer, path Path) {
 			q.refused.mask(q.ask, i, i+1)
 		}
 	}
-	q.look()
+	p.look(q)
 }

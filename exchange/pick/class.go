@@ -23,11 +23,14 @@ type class struct {
 // at most that much time in all, and a near path that is slow is not preferred.
 // See testdata/lan.txt.
 func (p *Picker) weigh() {
-	if len(p.order) == 0 {
-		return
+	p.lookAt = time.Time{}
+	if p.mixed() || p.classes != [paths]class{} {
+		for _, q := range p.order {
+			p.look(q)
+		}
 	}
-	for _, q := range p.order {
-		q.look()
+	if p.classes = [paths]class{}; !p.mixed() {
+		return
 	}
 	var betterRate float64
 	better, waiting := (*set)(nil), false
@@ -53,13 +56,20 @@ func (p *Picker) weigh() {
 	}
 }
 
+// mixed reports whether peers are on several paths.
+func (p *Picker) mixed() bool {
+	return len(p.order) > 0 && p.on[p.order[0].path] < len(p.order)
+}
+
 // expected reports whether a peer is about to show what it can do.
 func (p *Picker) expected(q *peer) bool {
 	if q.proven || q.snubbed || q.ask.len == 0 {
 		return false
 	}
 	if q.asked.IsZero() || p.now.Sub(q.asked) < firstBlock {
-		p.wakeAt(q.asked.Add(firstBlock))
+		if !q.asked.IsZero() {
+			p.lookAt = sooner(p.lookAt, q.asked.Add(firstBlock))
+		}
 		return true
 	}
 	return false

@@ -30,9 +30,11 @@ func (p *Picker) OnBlocks(now time.Time, key PeerKey, piece, n int) {
 	q.alive, q.silent, q.refused.rests = p.now, 0, 0
 	if q.out > 0 {
 		q.since = p.now
+		p.check(q, p.now.Add(snubMin))
 	}
 	q.proven = q.proven || bytes > 0
 	p.snub(q, false)
+	p.feedSoon(q)
 }
 
 // OnOffer tells that a peer would now send a piece that was asked of others too.
@@ -65,6 +67,7 @@ func (p *Picker) OnOffer(now time.Time, key PeerKey, piece int) {
 	q.alive, q.silent = p.now, 0
 	if q.out > 0 {
 		q.since = p.now
+		p.check(q, p.now.Add(snubMin))
 	}
 	p.refresh(piece)
 	p.taken = append(p.taken, Request{Peer: key, Piece: piece, Count: a.asked, Again: true})
@@ -84,7 +87,8 @@ func (p *Picker) OnReject(now time.Time, key PeerKey, piece int) {
 	}
 	q.alive = p.now
 	q.ask.remove(piece)
-	q.refused.add(p.now, piece)
+	p.check(q, q.refused.add(p.now, piece))
+	p.check(q, q.refused.rest)
 	p.due.hot = true
 	p.drop(a)
 }
@@ -138,6 +142,7 @@ func (p *Picker) snub(q *peer, snubbed bool) {
 	if snubbed {
 		q.grown = 2 * p.cfg.Block
 	}
+	p.look(q)
 	p.ranked = time.Time{}
 	p.due.hot = true
 	for _, a := range q.tries {
@@ -147,29 +152,57 @@ func (p *Picker) snub(q *peer, snubbed bool) {
 }
 
 // tick does what time brings: refusals end, silent peers are snubbed, and then,
-// when it is known who delivers, their attempts are replaced.
+// when it is known who delivers, their attempts are replaced. Only peers that are
+// due are looked at.
 func (p *Picker) tick() {
 	p.overdue()
-	for _, q := range p.order {
-		for _, i := range q.refused.expired(p.now) {
-			if q.have.has(i) && !p.barred(q, i) {
-				q.ask.add(i)
-				q.look()
+	if p.past(p.checkAt) {
+		p.checkAt = time.Time{}
+		var slow []*peer
+		for _, q := range p.order {
+			if p.past(q.checkAt) {
+				p.checkPeer(q)
+				slow = append(slow, q)
+			}
+			p.checkAt = sooner(p.checkAt, q.checkAt)
+		}
+		for _, q := range slow {
+			if q.snubbed && q.silence(p.now) >= snubMax {
+				p.replace(q)
 			}
 		}
-		if len(q.refused.until) > 0 {
-			p.wakeAt(q.refused.until[0].at)
-		}
-		p.wakeAt(q.refused.rest)
-		if q.out > 0 {
-			p.listen(q)
+	}
+	p.wakeAt(p.checkAt)
+}
+
+// check has a peer checked at that time, or before. What makes silence begin anew
+// leaves the time as it is: the check finds nothing, and sets another.
+func (p *Picker) check(q *peer, at time.Time) {
+	if !at.After(p.now) {
+		return
+	}
+	q.checkAt = sooner(q.checkAt, at)
+	p.checkAt = sooner(p.checkAt, at)
+}
+
+// checkPeer ends the refusals of a peer whose time has come, and snubs it if it
+// is silent.
+func (p *Picker) checkPeer(q *peer) {
+	q.checkAt = time.Time{}
+	for _, i := range q.refused.expired(p.now) {
+		if q.have.has(i) && !p.barred(q, i) {
+			q.ask.add(i)
+			p.look(q)
 		}
 	}
-	for _, q := range p.order {
-		if q.snubbed && q.silence(p.now) >= snubMax {
-			p.replace(q)
-		}
+	if len(q.refused.until) > 0 {
+		p.check(q, q.refused.until[0].at)
 	}
+	p.check(q, q.refused.rest)
+	if q.out > 0 {
+		p.listen(q)
+	}
+	p.feedSoon(q)
 }
 
 // listen snubs a peer that was asked and is silent.
@@ -180,10 +213,10 @@ func (p *Picker) listen(q *peer) {
 		p.snub(q, true)
 	}
 	for _, limit := range []time.Duration{patience, snubMax, deadAfter, deadMax} {
-		p.wakeAt(p.now.Add(limit - silence))
+		p.check(q, p.now.Add(limit-silence))
 	}
 	if silence >= deadAfter {
-		p.wakeAt(q.alive.Add(deadAfter))
+		p.check(q, q.alive.Add(deadAfter))
 	}
 }
 
@@ -195,11 +228,13 @@ func (p *Picker) replace(q *peer) {
 			continue
 		}
 		if old := a.at.Add(snubMax); p.now.Before(old) {
-			p.wakeAt(old)
+			p.check(q, old)
 			continue
 		}
 		if p.held[a.piece] || len(p.tries[a.piece]) > 1 || p.elsewhere(q, a.piece) {
 			p.cancel(a)
+		} else {
+			p.check(q, p.now.Add(rankEvery))
 		}
 	}
 }
@@ -218,12 +253,18 @@ func (p *Picker) elsewhere(but *peer, piece int) bool {
 // 30 s (2 min if they showed signs of life), and keep their place from others.
 func (p *Picker) Dead(now time.Time) []PeerKey {
 	p.clock(now)
+	if p.now.Before(p.deadAt) {
+		return nil
+	}
+	p.deadAt = p.now.Add(deadAfter) // of a peer that comes now
 	var dead []PeerKey
 	for _, q := range p.order {
 		silence := q.silence(p.now)
-		if silence >= deadMax || silence >= deadAfter && p.now.Sub(q.alive) >= deadAfter {
+		left := deadAfter - min(silence, p.now.Sub(q.alive))
+		if left = min(left, deadMax-silence); left <= 0 {
 			dead = append(dead, q.key)
 		}
+		p.deadAt = sooner(p.deadAt, p.now.Add(left))
 	}
 	return dead
 }

@@ -191,6 +191,12 @@ func (w *world) check() {
 	if again := w.p.Advance(w.now); len(again.Requests)+len(again.Cancels)+len(again.Freed) > 0 {
 		w.t.Fatalf("a second Advance has %+v", again)
 	}
+	for _, q := range w.p.order {
+		w.p.look(q)
+	}
+	if more := w.p.Advance(w.now); len(more.Requests)+len(more.Cancels)+len(more.Freed) > 0 {
+		w.t.Fatalf("a look at every peer finds %+v", more)
+	}
 	w.checkIndex()
 	copies, out := map[int]int{}, int64(0)
 	for _, r := range w.asked {

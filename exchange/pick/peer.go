@@ -24,11 +24,10 @@ type peer struct {
 	key   PeerKey
 	path  Path
 	rtt   time.Duration
-	nth   uint64 // order of arrival
-	have  *set   // what it says that it has
-	ask   *set   // have, less what it may not be asked for now
-	seed  bool   // counted in Picker.seeds
-	unhad bool   // took back a piece once: never counted as a seed again, which bounds what flapping costs
+	have  *set // what it says that it has
+	ask   *set // have, less what it may not be asked for now
+	seed  bool // counted in Picker.seeds
+	unhad bool // took back a piece once: never counted as a seed again, which bounds what flapping costs
 
 	tries   []*attempt // in the order asked
 	out     int        // bytes in flight
@@ -44,10 +43,16 @@ type peer struct {
 	claims  int       // pieces that it claims
 	sulk    time.Time // its claims do not count until then
 	refused refusals
-	none    uint64 // Picker.opened when it last had nothing to ask, plus one; 0: look
-	noneFar uint64 // the same, of what no better path holds
-	run     int    // next piece of its run, see Picker.consecutive
-	left    int    // pieces left of it
+	checkAt time.Time // when to look for what time brings, or before; zero: no need
+	nth     uint64    // order of arrival
+	pos     int       // in Picker.order
+	hungry  bool      // in Picker.hungry
+	idle    bool      // in Picker.idle
+	packed  bool      // and for want of a place
+	none    uint64    // Picker.opened when it last had nothing to ask, plus one; 0: look
+	noneFar uint64    // the same, of what no better path holds
+	run     int       // next piece of its run, see Picker.consecutive
+	left    int       // pieces left of it
 }
 
 // OnPeer tells of a connected peer, or that its path or round-trip time (0:
@@ -60,7 +65,11 @@ func (p *Picker) OnPeer(now time.Time, key PeerKey, path Path, rtt time.Duration
 		if q.path != path {
 			p.moved(q, path)
 		}
+		p.on[q.path]--
+		p.on[path]++
 		q.path, q.rtt = path, rtt
+		p.check(q, p.now.Add(time.Millisecond)) // its patience may be shorter now
+		p.feedSoon(q)
 		return
 	}
 	p.arrived++
@@ -70,7 +79,10 @@ func (p *Picker) OnPeer(now time.Time, key PeerKey, path Path, rtt time.Duration
 		grown: p.cfg.Block * [paths]int{LAN: 16, WAN: 4, Relay: 2}[path],
 	}
 	p.peers[key] = q
+	q.pos = len(p.order)
 	p.order = append(p.order, q)
+	p.on[path]++
+	p.feedSoon(q)
 }
 
 // OnGone tells that a peer is no longer connected. What was asked of it is
@@ -93,7 +105,14 @@ func (p *Picker) OnGone(now time.Time, key PeerKey) {
 		}
 	}
 	delete(p.peers, key)
-	p.order = slices.DeleteFunc(p.order, func(o *peer) bool { return o == q })
+	p.on[q.path]--
+	same := func(o *peer) bool { return o == q }
+	p.order = slices.DeleteFunc(p.order, same)
+	p.hungry = slices.DeleteFunc(p.hungry, same)
+	p.idle = slices.DeleteFunc(p.idle, same)
+	for i, o := range p.order {
+		o.pos = i
+	}
 	p.ranked = time.Time{}
 }
 
@@ -114,7 +133,7 @@ func (p *Picker) OnHave(now time.Time, key PeerKey, first, count int) {
 	if q == nil || first >= end {
 		return
 	}
-	q.look()
+	p.look(q)
 	q.alive = p.now
 	p.due.hot = true
 	all := end-first == len(p.pieces)
@@ -180,9 +199,6 @@ func (p *Picker) OnUnhave(now time.Time, key PeerKey, first, count int) {
 	}
 }
 
-// look forgets that there was nothing to ask.
-func (q *peer) look() { q.none, q.noneFar = 0, 0 }
-
 // clip cuts a run of pieces to those there are, whatever a stranger sends.
 func (p *Picker) clip(first, count int) (int, int) {
 	first, count = max(first, 0), max(count, 0)
@@ -201,6 +217,7 @@ func (p *Picker) outstanding(q *peer, delta int) {
 	if was == 0 && q.out > 0 {
 		q.meter.start(p.now)
 		q.since = p.now
+		p.check(q, p.now.Add(max(snubMin-q.silent, time.Millisecond)))
 	}
 	if was > 0 && q.out == 0 {
 		q.meter.stop(p.now)

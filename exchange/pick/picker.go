@@ -43,6 +43,14 @@ type Picker struct {
 	started []*attempt         // all attempts
 	peers   map[PeerKey]*peer  //
 	order   []*peer            // snubbed last, then by path, rate, arrival
+	hungry  []*peer            // that may have room, or something to ask, since they were fed
+	sated   []*peer            // scratch of Advance
+	idle    []*peer            // that had room when they were fed, and nothing to ask
+	on      [paths]int         // peers by path
+	checkAt time.Time          // when the first peer is due to be checked; zero: none
+	claimAt time.Time          // when the first claim ends; zero: none
+	lookAt  time.Time          // when paths are to be weighed without an event; zero: not
+	deadAt  time.Time          // nobody is dead before
 	arrived uint64             // peers seen so far
 	seeds   int                // peers that have every piece and are counted here, not in piece.holders
 	classes [paths]class       // what better paths hold and how fast they are
@@ -173,6 +181,17 @@ func (p *Picker) clock(now time.Time) {
 		p.now = now
 	}
 }
+
+// sooner is the earlier of two times of which zero is never.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// past reports whether a time has come; zero never does.
+func (p *Picker) past(at time.Time) bool { return !at.IsZero() && !p.now.Before(at) }
 
 // wakeAt makes Deadline not later than at. What is past needs no waking.
 func (p *Picker) wakeAt(at time.Time) {

@@ -106,8 +106,9 @@ func (p *Picker) move(i int, in uint8) {
 		pc.in = in
 		return
 	}
-	if pc.in == nowhere || pc.in/tier != in/tier {
+	if pc.in == nowhere || in < tier && pc.in >= tier { // what leaves the open for the queued is nothing new to anybody
 		p.opened++
+		p.rouse(i)
 	}
 	if p.rarity[in] == nil {
 		p.rarity[in] = newSet(len(p.pieces))
@@ -166,7 +167,8 @@ func (p *Picker) drop(a *attempt) {
 	q := a.peer
 	p.outstanding(q, -p.span(a.piece, a.got, a.asked-a.got))
 	q.tries = without(q.tries, a)
-	q.look()
+	p.look(q)
+	p.makeRoom()
 	p.started = without(p.started, a)
 	*p.bytesOf(a) -= int64(p.pieces[a.piece].size)
 	if left := without(p.tries[a.piece], a); len(left) > 0 {

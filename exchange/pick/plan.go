@@ -16,9 +16,7 @@ func (p *Picker) Advance(now time.Time) Plan {
 	var plan Plan
 	plan.Requests, p.taken = p.taken, nil
 	p.urgent(&plan)
-	for _, q := range p.order {
-		p.feed(&plan, q)
-	}
+	p.feedHungry(&plan)
 	if p.unasked == 0 && p.missing.len > 0 && len(p.order) > 0 {
 		p.endgame(&plan)
 	}
@@ -26,6 +24,8 @@ func (p *Picker) Advance(now time.Time) Plan {
 	plan.Requests = slices.DeleteFunc(plan.Requests, p.lapsed)
 	plan.Freed, p.freed = p.stillFree(), nil
 	p.claimed(&plan)
+	p.wakeAt(p.checkAt)
+	p.wakeAt(p.lookAt)
 	return plan
 }
 
@@ -43,6 +43,68 @@ func (p *Picker) stillFree() []int {
 	slices.Sort(p.freed)
 	free := slices.Compact(p.freed)
 	return slices.DeleteFunc(free, func(i int) bool { return !p.missing.has(i) })
+}
+
+// feedHungry fills the windows of the peers of which something has changed, in
+// order.
+func (p *Picker) feedHungry(plan *Plan) {
+	if len(p.hungry) == 0 {
+		return
+	}
+	p.hungry, p.sated = p.sated[:0], p.hungry
+	slices.SortFunc(p.sated, func(a, b *peer) int { return a.pos - b.pos })
+	for _, q := range p.sated {
+		q.hungry = false
+		p.feed(plan, q)
+	}
+}
+
+// feedSoon has the window of a peer filled at the next Advance.
+func (p *Picker) feedSoon(q *peer) {
+	if !q.hungry {
+		q.hungry = true
+		p.hungry = append(p.hungry, q)
+	}
+}
+
+// look has it looked again for what to ask of a peer.
+func (p *Picker) look(q *peer) {
+	q.none, q.noneFar = 0, 0
+	p.feedSoon(q)
+}
+
+// rouse feeds the peers that had nothing to ask and have a piece that may be asked
+// now.
+func (p *Picker) rouse(piece int) {
+	p.wakeIdle(func(q *peer) bool { return q.ask.has(piece) })
+}
+
+// makeRoom feeds the peers that found no place for what there was to ask, and the
+// snubbed ones, which are asked for nothing that is in flight elsewhere.
+func (p *Picker) makeRoom() {
+	p.wakeIdle(func(q *peer) bool { return q.packed || q.snubbed })
+}
+
+func (p *Picker) wakeIdle(which func(*peer) bool) {
+	kept := p.idle[:0]
+	for _, q := range p.idle {
+		if which(q) {
+			q.idle, q.packed = false, false
+			p.look(q)
+		} else {
+			kept = append(kept, q)
+		}
+	}
+	p.idle = kept
+}
+
+// leaveIdle notes that a peer has room and nothing to ask.
+func (p *Picker) leaveIdle(q *peer) {
+	q.packed = p.full(q)
+	if !q.idle {
+		q.idle = true
+		p.idle = append(p.idle, q)
+	}
 }
 
 // feed fills the window of a peer: first the rest of what it has begun, then
@@ -70,6 +132,7 @@ func (p *Picker) feed(plan *Plan, q *peer) {
 		}
 		i := p.choose(q)
 		if i < 0 {
+			p.leaveIdle(q)
 			return
 		}
 		tied := p.queued.has(i)
@@ -118,7 +181,10 @@ const rankEvery = 100 * time.Millisecond
 // rank orders peers by path and rate, snubbed ones last, so that a place goes
 // to who uses it best.
 func (p *Picker) rank() {
-	if !p.ranked.IsZero() && p.now.Sub(p.ranked) < rankEvery {
+	if p.past(p.lookAt) {
+		p.ranked = time.Time{}
+	}
+	if !p.ranked.IsZero() && (p.now.Sub(p.ranked) < rankEvery || len(p.hungry) == 0 && !p.mixed()) {
 		return
 	}
 	p.ranked = p.now
@@ -129,6 +195,9 @@ func (p *Picker) rank() {
 			-cmp.Compare(a.meter.rate(), b.meter.rate()),
 			cmp.Compare(a.nth, b.nth))
 	})
+	for i, q := range p.order {
+		q.pos = i
+	}
 	p.weigh()
 }
 
