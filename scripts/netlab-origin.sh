@@ -14,6 +14,8 @@
 #   --rates       Mbit/s of the origin up, of a peer up and down; 100,50,200
 #   --runs N      of each line of which the worst counts; 1
 #   --smoke       a small crowd alone, in seconds
+#   --keep DIR    leave there what each node said
+#   --trace FILE  write there, twice a second, what each host of a crowd has sent
 #   --shoal FILE  use this binary instead of building one
 #
 # Times are corrected: divided by 1.0456, what Ethernet, IP and TCP headers cost.
@@ -44,7 +46,7 @@ need_netns
 want nginx nginx && want curl curl && want nft nftables || die "this needs nginx, curl and nft (nftables)"
 
 tmp=$(mktemp -d) || exit
-trap 'stop_all; drop_netns; [ -n "$keep" ] && cp -r "$tmp"/*.json "$tmp"/*.log "$tmp"/*.err "$keep" 2>/dev/null; rm -rf "$tmp"' EXIT
+trap 'stop_all; drop_netns; [ -z "$keep" ] || cp "$tmp"/*.json "$tmp"/*.status "$tmp"/*.log "$tmp"/*.err "$keep" 2>/dev/null; rm -rf "$tmp"' EXIT
 trap 'exit 130' INT TERM
 [ -n "$shoal" ] || { shoal=$tmp/shoal && say building && build_shoal "$shoal"; } || die "it does not build"
 go build -o "$tmp/hostile" ./internal/hostile || die "the hostile peer does not build"
@@ -94,7 +96,9 @@ on() {
 
 # switch: a new switch, without what was on an earlier one.
 switch() {
+	stop_all
 	drop_netns
+	rm -f "$tmp/news" && mkfifo "$tmp/news" && exec {news}<>"$tmp/news"
 	add_netns "${P}sw" && ip -n "${P}sw" link add br0 type bridge forward_delay 0 mcast_snooping 0 &&
 		ip -n "${P}sw" link set br0 up || die "no network namespaces here"
 }
@@ -151,6 +155,7 @@ launch() {
 	local name=$1 dir=$tmp/$2 i
 	shift 2
 	mkdir -p "$dir"
+	rm -f "$dir.out" "$dir.err" # what an earlier node said is not about this one
 	ip netns exec "$P$name" "$shoal" --dir "$dir" node "${listen[@]}" "$@" </dev/null >"$dir.out" 2>"$dir.err" &
 	node_pid=$!
 	pids[$node_pid]=1
@@ -164,27 +169,36 @@ launch() {
 
 # fetcher NAME FLAG...: get in a host, in the background, into $tmp/NAME.got; it may
 # stay and seed. What waits for it is left in get_pid, its own process in
-# $tmp/NAME.pid, its result in $tmp/NAME.json, its seconds in $tmp/NAME.took.
+# $tmp/NAME.pid, its result in $tmp/NAME.json, its seconds in $tmp/NAME.took; await
+# hears of both. Nothing polls: it would take the cores that are measured.
 fetcher() {
 	local name=$1
 	shift
 	rm -rf "$tmp/$name".*
+	mkfifo "$tmp/$name.tell"
 	(
 		from=$EPOCHREALTIME
 		ip netns exec "$P$name" "$shoal" --dir "$tmp/$name" --json get "$cid" "${listen[@]}" --timeout 60s --deadline 300s \
-			--origin "$origin" -o "$tmp/$name.got" "$@" </dev/null >"$tmp/$name.json" 2>"$tmp/$name.err" &
+			--origin "$origin" -o "$tmp/$name.got" "$@" </dev/null >"$tmp/$name.tell" 2>"$tmp/$name.err" &
 		echo $! >"$tmp/$name.pid"
 		trap 'kill $! 2>/dev/null' TERM
-		if [[ " $*" == *" --seed"* ]]; then
-			until [ -s "$tmp/$name.json" ] || ! kill -0 $! 2>/dev/null; do sleep 0.1; done
-		else
-			wait $!
+		if read -r result <"$tmp/$name.tell"; then
+			echo "$result" >"$tmp/$name.json"
+			awk -v a="$from" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }' >"$tmp/$name.took"
+			echo "$name" >"$tmp/news"
 		fi
-		[ ! -s "$tmp/$name.json" ] || awk -v a="$from" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }' >"$tmp/$name.took"
 		wait $!
 	) &
 	get_pid=$!
 	pids[$get_pid]=1
+}
+
+# await N: wait until N fetchers have told, at most five minutes.
+await() {
+	local i until=$((SECONDS + 300))
+	for ((i = 0; i < $1; i++)); do
+		read -r -t $((until > SECONDS ? until - SECONDS : 1)) -u "$news" || return
+	done
 }
 
 # whole NAME: whether a host has the right file; it is deleted.
@@ -226,19 +240,21 @@ assemble() {
 # watch FILE: write every half second what each host has sent so far, in bytes, and
 # how long the cores were idle, in ticks.
 watch() {
-	local at
-	while sleep 0.5; do
-		at=$EPOCHREALTIME
-		ip netns exec "${P}sw" sh -c 'cd /sys/class/net && for v in v*; do printf "%s=%s " "$v" "$(cat "$v/statistics/rx_bytes")"; done'
-		awk -v at="$at" '/^cpu / { print "idle=" $5, "at=" at }' /proc/stat
-	done >"$1"
+	# shellcheck disable=SC2016 # the inner shell expands them
+	exec ip netns exec "${P}sw" bash -c 'cd /sys/class/net && exec {never}<><(:)
+		until read -r -t 0.5 -u "$never"; do
+			line=
+			for v in v*; do read -r n <"$v/statistics/rx_bytes" && line+="$v=$n "; done
+			read -r _ _ _ _ idle _ </proc/stat
+			echo "${line}idle=$idle at=$EPOCHREALTIME"
+		done' >"$1"
 }
 
 # together N CLASS FLAG...: N hosts fetch at once; the seconds of the last are left
 # in last, what came of them in done, c, wrong and waste. Nodes run already, so
 # that what is measured is not how fast two cores start N processes.
 together() {
-	local n=$1 class=$2 i got=() nodes=()
+	local n=$1 class=$2 i watcher got=() nodes=()
 	shift 2
 	for ((i = 1; i <= n; i++)); do
 		launch "p$i" "p$i" --bootstrap "$boot"
@@ -251,9 +267,11 @@ together() {
 	done
 	if [ -n "$trace" ]; then
 		watch "$trace" &
-		pids[$!]=1
+		watcher=$!
+		pids[$watcher]=1
 	fi
 	for i in "${got[@]}"; do reap "$i"; done
+	[ -z "$trace" ] || stop "$watcher"
 	cpu=$(for i in "${nodes[@]}"; do cat "/proc/$i/stat"; done | awk -v hz="$(getconf CLK_TCK)" '{ u += $14; s += $15 } END { printf "%.1f+%.1f", u / hz, s / hz }')
 	say "nodes took $cpu s of the cores (user+system)"
 	for ((i = 1; i <= n; i++)); do "$shoal" --dir "$tmp/p$i" status --json "$cid" >"$tmp/p$i.status" 2>/dev/null; done
@@ -278,7 +296,7 @@ tally() {
 reasons() {
 	local i
 	for ((i = 1; i <= $1; i++)); do
-		grep -o '"origin_reasons": *{[^}]*}' "$tmp/p$i.json" | grep -o '"[a-z]*": *[0-9]*'
+		grep -so '"origin_reasons": *{[^}]*}' "$tmp/p$i.json" | grep -o '"[a-z]*": *[0-9]*'
 	done | awk -v f="$bytes" -F'[": ]+' '{ n[$2] += $3 } END { for (w in n) printf "%s %.2f ", w, n[w] / f }'
 }
 
@@ -349,15 +367,6 @@ line_office() {
 	figure "office, one after another while one seeds" "$late copies" "0 copies" "$(holds "$done == $n && $late == 0")"
 }
 
-# await N: wait until N fetchers are done, at most five minutes.
-await() {
-	local i
-	for ((i = 0; i < 3000; i++)); do
-		(($(ls "$tmp"/p*.got 2>/dev/null | wc -l) >= $1)) && return
-		sleep 0.1
-	done
-}
-
 # bad HOW N: N hostile hosts; their addresses are left in bad.
 bad() {
 	local how=$1 n=$2 i j
@@ -367,10 +376,11 @@ bad() {
 		host "x$i" "11.7.2.$i" || die "no hostile host"
 		ip netns exec "${P}x$i" "$tmp/hostile" -how "$how" -listen /ip4/0.0.0.0/tcp/7461 "$@" "$www/app.bin" </dev/null >"$tmp/x$i.out" 2>"$tmp/x$i.err" &
 		pids[$!]=1
-		for ((j = 0; j < 200; j++)); do
+		for ((j = 0; j < 1200; j++)); do # it hashes the file first
 			grep -qs "${2:+announced}" "$tmp/x$i.out" && grep -qs /11.7 "$tmp/x$i.out" && break
 			sleep 0.05
 		done
+		((j < 1200)) || die "hostile host $i is not ready: $(tail -n 1 "$tmp/x$i.err")"
 		bad+=("$(grep /11.7 "$tmp/x$i.out")")
 	done
 }
@@ -392,7 +402,7 @@ one() {
 	shift
 	for i in "${bad[@]}"; do flags+=(--peer "$i"); done
 	rm -rf "$tmp/p1"
-	if timed on p1 "$shoal" --dir "$tmp/p1" --json get "$cid" --origin "$origin" -o "$tmp/p1.got" "${listen[@]}" --bootstrap "$boot" "${flags[@]}" "$@" </dev/null >"$tmp/p1.json" 2>"$tmp/p1.err" && whole p1; then
+	if timed ip netns exec "${P}p1" "$shoal" --dir "$tmp/p1" --json get "$cid" --origin "$origin" -o "$tmp/p1.got" "${listen[@]}" --bootstrap "$boot" "${flags[@]}" "$@" </dev/null >"$tmp/p1.json" 2>"$tmp/p1.err" && whole p1; then
 		limit=$(calc "1.05 * $curl + 1")
 		say "$name: by reason: $(reasons 1)"
 		figure "never slower: $name, 256 MiB" "$(calc "$elapsed") s" "$limit s" "$(holds "$elapsed <= $limit")"
@@ -406,7 +416,7 @@ line_never_slower() {
 	publish 256
 	mkdir -p "$www/bare" && ln -f "$www/app.bin" "$www/bare/app.bin"
 	assemble 1 200,200,200
-	timed on p1 curl -q -s -o "$tmp/p1.got" "$origin" || die "curl"
+	timed ip netns exec "${P}p1" curl -q -s -o "$tmp/p1.got" "$origin" || die "curl"
 	curl=$elapsed
 	rm "$tmp/p1.got"
 	bad=()
@@ -425,7 +435,7 @@ line_never_slower() {
 	done
 	bad=()
 	if want aria2c aria2; then
-		timed on p1 aria2c -q -x8 -d "$tmp" -o p1.got "$origin" || die "aria2c"
+		timed ip netns exec "${P}p1" aria2c -q -x8 -d "$tmp" -o p1.got "$origin" || die "aria2c"
 		curl=$elapsed
 		whole p1
 		one "no peers, against aria2c -x8"
