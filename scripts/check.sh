@@ -84,6 +84,11 @@ step "crowd" scripts/bench.sh crowd --smoke --only '^(sixteen|riders)$' --shoal 
 if [ "$(id -u)" = 0 ] && want ip iproute2 && want nft nftables && ip netns add "check$$" 2>/dev/null; then
 	ip netns del "check$$"
 	step "nat" scripts/netlab.sh nat --small --shoal "$tmp/shoal"
+	if want nginx nginx && want curl curl; then
+		step "origin" scripts/netlab.sh origin --smoke --shoal "$tmp/shoal"
+	else
+		skip "origin" "it needs nginx and curl"
+	fi
 else
 	skip "nat" "it needs root, ip and nft (Debian: iproute2, nftables), and network namespaces"
 fi

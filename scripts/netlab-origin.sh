@@ -49,7 +49,6 @@ tmp=$(mktemp -d) || exit
 trap 'stop_all; drop_netns; [ -z "$keep" ] || cp "$tmp"/*.json "$tmp"/*.status "$tmp"/*.log "$tmp"/*.err "$keep" 2>/dev/null; rm -rf "$tmp"' EXIT
 trap 'exit 130' INT TERM
 [ -n "$shoal" ] || { shoal=$tmp/shoal && say building && build_shoal "$shoal"; } || die "it does not build"
-go build -o "$tmp/hostile" ./internal/hostile || die "the hostile peer does not build"
 
 export SHOAL_MDNS=off SHOAL_PORTMAP=off SHOAL_UPLOAD=unlimited
 export -n https_proxy http_proxy HTTPS_PROXY HTTP_PROXY
@@ -371,6 +370,7 @@ line_office() {
 bad() {
 	local how=$1 n=$2 i j
 	bad=()
+	[ -x "$tmp/hostile" ] || go build -o "$tmp/hostile" ./internal/hostile || die "the hostile peer does not build"
 	shift 2
 	for ((i = 1; i <= n; i++)); do
 		host "x$i" "11.7.2.$i" || die "no hostile host"
@@ -510,7 +510,7 @@ line_crowd_32() { line_crowd "cold crowd, economy" 32 32 25,12.5,50 economy 1.15
 line_small() { line_crowd "small, interactive" 5 3 100,50,200 interactive 1.5 -; }
 
 if $smoke; then
-	line_crowd "cold crowd, smoke" 3 16 40,20,80 economy 1.5 3
+	line_crowd "cold crowd, smoke" 3 8 40,20,80 economy 1.5 4
 elif [ -n "$crowd" ]; then
 	line_crowd "$class" "$crowd" "${size:-128}" "$rates" "$class" 1.1 1.15
 else
