@@ -41,7 +41,7 @@ func (p *Picker) choose(q *peer) int {
 
 // chooseFrom chooses among the open pieces that a peer has and not does not.
 func (p *Picker) chooseFrom(q *peer, not *set) int {
-	if w, _ := common(p.open, q.ask, not, 0); w < 0 {
+	if w, _ := common(p.open, &q.ask, not, 0); w < 0 {
 		return -1
 	}
 	if i := p.goOn(q, not); i >= 0 {
@@ -59,7 +59,7 @@ func (p *Picker) chooseFrom(q *peer, not *set) int {
 // rarest chooses one of the rarest pieces of all that a peer has and not does
 // not, at random.
 func (p *Picker) rarest(q *peer, not, all *set, rarity []*set) int {
-	if w, _ := common(all, q.ask, not, 0); w < 0 {
+	if w, _ := common(all, &q.ask, not, 0); w < 0 {
 		return -1
 	}
 	least := 0
@@ -133,7 +133,7 @@ func (p *Picker) random(s *set, q *peer, not *set) int {
 	if s.len == 0 {
 		return -1
 	}
-	from := p.rng.IntN(len(s.levels[0]))
+	from := p.rng.IntN(len(s.words))
 	return p.search(s, q, not, from, func(w int, x uint64) int {
 		for skip := p.rng.IntN(bits.OnesCount64(x)); skip > 0; skip-- {
 			x &= x - 1
@@ -149,7 +149,7 @@ func (p *Picker) search(s *set, q *peer, not *set, from int, pick func(w int, x 
 	turned := false
 	for w := from; ; w++ {
 		var x uint64
-		if w, x = common(s, q.ask, not, w); w < 0 || turned && w >= from {
+		if w, x = common(s, &q.ask, not, w); w < 0 || turned && w >= from {
 			if turned || from == 0 {
 				return -1
 			}

@@ -123,7 +123,7 @@ func (p *Picker) release(i int) {
 	for _, q := range p.order {
 		if q.path > LAN && q.have.has(i) {
 			q.ask.add(i)
-			q.refused.mask(q.ask, i, i+1)
+			q.refused.mask(&q.ask, i, i+1)
 			p.look(q)
 		}
 	}
@@ -195,7 +195,7 @@ func (p *Picker) moved(q *peer, path Path) {
 			q.ask.remove(i)
 		case q.have.has(i):
 			q.ask.add(i)
-			q.refused.mask(q.ask, i, i+1)
+			q.refused.mask(&q.ask, i, i+1)
 		}
 	}
 	p.look(q)

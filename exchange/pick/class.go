@@ -104,7 +104,7 @@ func (p *Picker) holdings(path Path, better *set) *set {
 				all.merge(better)
 			}
 		}
-		all.merge(q.ask)
+		all.merge(&q.ask)
 	}
 	if all == nil {
 		return better

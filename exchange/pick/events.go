@@ -1,6 +1,8 @@
 package pick
 
 import (
+	"cmp"
+	"container/heap"
 	"slices"
 	"time"
 )
@@ -34,7 +36,9 @@ func (p *Picker) OnBlocks(now time.Time, key PeerKey, piece, n int) {
 	}
 	q.proven = q.proven || bytes > 0
 	p.snub(q, false)
-	p.feedSoon(q)
+	if p.roomy(q) {
+		p.feedSoon(q)
+	}
 }
 
 // OnOffer tells that a peer would now send a piece that was asked of others too.
@@ -156,39 +160,67 @@ func (p *Picker) snub(q *peer, snubbed bool) {
 // due are looked at.
 func (p *Picker) tick() {
 	p.overdue()
-	if p.past(p.checkAt) {
-		p.checkAt = time.Time{}
-		var slow []*peer
-		for _, q := range p.order {
-			if p.past(q.checkAt) {
-				p.checkPeer(q)
-				slow = append(slow, q)
-			}
-			p.checkAt = sooner(p.checkAt, q.checkAt)
-		}
-		for _, q := range slow {
-			if q.snubbed && q.silence(p.now) >= snubMax {
-				p.replace(q)
-			}
+	var due []*peer
+	for len(p.checks) > 0 && p.past(p.checks[0].checkAt) {
+		q := heap.Pop(&p.checks).(*peer)
+		due = append(due, q)
+	}
+	for _, q := range due {
+		p.checkPeer(q)
+	}
+	for _, q := range due {
+		if q.snubbed && q.silence(p.now) >= snubMax {
+			p.replace(q)
 		}
 	}
-	p.wakeAt(p.checkAt)
 }
 
 // check has a peer checked at that time, or before. What makes silence begin anew
 // leaves the time as it is: the check finds nothing, and sets another.
 func (p *Picker) check(q *peer, at time.Time) {
-	if !at.After(p.now) {
-		return
+	switch {
+	case !at.After(p.now):
+	case q.checkAt.IsZero():
+		q.checkAt = at
+		heap.Push(&p.checks, q)
+	case at.Before(q.checkAt):
+		q.checkAt = at
+		heap.Fix(&p.checks, q.check)
 	}
-	q.checkAt = sooner(q.checkAt, at)
-	p.checkAt = sooner(p.checkAt, at)
+}
+
+// checks is a heap of peers, the next to be checked first.
+type checks []*peer
+
+func (h checks) Len() int { return len(h) }
+
+func (h checks) Less(i, j int) bool {
+	return cmp.Or(h[i].checkAt.Compare(h[j].checkAt), cmp.Compare(h[i].nth, h[j].nth)) < 0
+}
+
+func (h checks) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].check, h[j].check = i, j
+}
+
+func (h *checks) Push(x any) {
+	q := x.(*peer)
+	q.check = len(*h)
+	*h = append(*h, q)
+}
+
+func (h *checks) Pop() any {
+	old := *h
+	q := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	q.checkAt = time.Time{}
+	return q
 }
 
 // checkPeer ends the refusals of a peer whose time has come, and snubs it if it
 // is silent.
 func (p *Picker) checkPeer(q *peer) {
-	q.checkAt = time.Time{}
 	for _, i := range q.refused.expired(p.now) {
 		if q.have.has(i) && !p.barred(q, i) {
 			q.ask.add(i)

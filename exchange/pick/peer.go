@@ -1,6 +1,7 @@
 package pick
 
 import (
+	"container/heap"
 	"slices"
 	"time"
 )
@@ -24,8 +25,8 @@ type peer struct {
 	key   PeerKey
 	path  Path
 	rtt   time.Duration
-	have  *set // what it says that it has
-	ask   *set // have, less what it may not be asked for now
+	have  set  // what it says that it has
+	ask   set  // have, less what it may not be asked for now
 	seed  bool // counted in Picker.seeds
 	unhad bool // took back a piece once: never counted as a seed again, which bounds what flapping costs
 
@@ -44,6 +45,7 @@ type peer struct {
 	sulk    time.Time // its claims do not count until then
 	refused refusals
 	checkAt time.Time // when to look for what time brings, or before; zero: no need
+	check   int       // in Picker.checks
 	nth     uint64    // order of arrival
 	pos     int       // in Picker.order
 	hungry  bool      // in Picker.hungry
@@ -75,7 +77,7 @@ func (p *Picker) OnPeer(now time.Time, key PeerKey, path Path, rtt time.Duration
 	p.arrived++
 	q := &peer{
 		key: key, path: path, rtt: rtt, nth: p.arrived, alive: p.now,
-		have: newSet(len(p.pieces)), ask: newSet(len(p.pieces)),
+		have: *newSet(len(p.pieces)), ask: *newSet(len(p.pieces)),
 		grown: p.cfg.Block * [paths]int{LAN: 16, WAN: 4, Relay: 2}[path],
 	}
 	p.peers[key] = q
@@ -105,6 +107,9 @@ func (p *Picker) OnGone(now time.Time, key PeerKey) {
 		}
 	}
 	delete(p.peers, key)
+	if !q.checkAt.IsZero() {
+		heap.Remove(&p.checks, q.check)
+	}
 	p.on[q.path]--
 	same := func(o *peer) bool { return o == q }
 	p.order = slices.DeleteFunc(p.order, same)
@@ -133,7 +138,6 @@ func (p *Picker) OnHave(now time.Time, key PeerKey, first, count int) {
 	if q == nil || first >= end {
 		return
 	}
-	p.look(q)
 	q.alive = p.now
 	p.due.hot = true
 	all := end-first == len(p.pieces)
@@ -154,9 +158,24 @@ func (p *Picker) OnHave(now time.Time, key PeerKey, first, count int) {
 		p.promote(q)
 	}
 	q.ask.addRange(first, end)
-	q.refused.mask(q.ask, first, end)
+	q.refused.mask(&q.ask, first, end)
 	p.mask(q, first, end)
+	p.offer(q, first, end)
 	p.kept(q, first, end)
+}
+
+// offer has it looked again for what to ask of a peer that had room and nothing to
+// ask, if some of these pieces may be asked.
+func (p *Picker) offer(q *peer, first, end int) {
+	if !q.idle {
+		return // it has no room, or is looked at anyway
+	}
+	for i := first; i < end; i++ {
+		if p.pieces[i].in != nowhere && q.ask.has(i) {
+			p.look(q)
+			return
+		}
+	}
 }
 
 // promote counts a peer that has come to have everything as a seed.
@@ -166,6 +185,7 @@ func (p *Picker) promote(q *peer) {
 	}
 	q.seed = true
 	p.seeds++
+	p.look(q) // more may wait at a seed
 	for i := range p.pieces {
 		p.count(i, -1)
 	}

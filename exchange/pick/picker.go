@@ -47,7 +47,7 @@ type Picker struct {
 	sated   []*peer            // scratch of Advance
 	idle    []*peer            // that had room when they were fed, and nothing to ask
 	on      [paths]int         // peers by path
-	checkAt time.Time          // when the first peer is due to be checked; zero: none
+	checks  checks             // peers that are due to be checked some time
 	claimAt time.Time          // when the first claim ends; zero: none
 	lookAt  time.Time          // when paths are to be weighed without an event; zero: not
 	deadAt  time.Time          // nobody is dead before

@@ -24,7 +24,9 @@ func (p *Picker) Advance(now time.Time) Plan {
 	plan.Requests = slices.DeleteFunc(plan.Requests, p.lapsed)
 	plan.Freed, p.freed = p.stillFree(), nil
 	p.claimed(&plan)
-	p.wakeAt(p.checkAt)
+	if len(p.checks) > 0 {
+		p.wakeAt(p.checks[0].checkAt)
+	}
 	p.wakeAt(p.lookAt)
 	return plan
 }
@@ -113,8 +115,7 @@ func (p *Picker) feed(plan *Plan, q *peer) {
 	if q.refused.rest.After(p.now) {
 		return
 	}
-	window := p.window(q)
-	least := max(p.cfg.Block, window/4) // longer requests, fewer messages
+	window, least := p.room(q)
 	for _, a := range q.tries {
 		if a.asked == a.blocks {
 			continue
@@ -143,6 +144,27 @@ func (p *Picker) feed(plan *Plan, q *peer) {
 			return
 		}
 	}
+}
+
+// room is how much may be in flight at a peer, and how much of that must be free
+// before more is asked: longer requests, fewer messages.
+func (p *Picker) room(q *peer) (window, least int) {
+	window = p.window(q)
+	return window, max(p.cfg.Block, window/4)
+}
+
+// roomy reports whether a peer may be asked for something.
+func (p *Picker) roomy(q *peer) bool {
+	window, least := p.room(q)
+	if window-q.out >= least {
+		return true
+	}
+	for _, a := range q.tries { // the rest of a piece, however little
+		if a.asked < a.blocks {
+			return p.rest(a.piece, a.asked) <= window-q.out
+		}
+	}
+	return false
 }
 
 // fit is how many blocks of a piece to ask with room bytes left: all that is
@@ -184,7 +206,7 @@ func (p *Picker) rank() {
 	if p.past(p.lookAt) {
 		p.ranked = time.Time{}
 	}
-	if !p.ranked.IsZero() && (p.now.Sub(p.ranked) < rankEvery || len(p.hungry) == 0 && !p.mixed()) {
+	if !p.ranked.IsZero() && (p.now.Sub(p.ranked) < rankEvery || len(p.hungry) < 2 && !p.mixed()) {
 		return
 	}
 	p.ranked = p.now

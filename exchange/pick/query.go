@@ -18,6 +18,18 @@ func (p *Picker) Rate(key PeerKey) float64 {
 	return q.meter.rateAt(p.now)
 }
 
+// Due reports whether Advance has something to look at now, before Deadline. What
+// changes nothing that is asked, as most news of what peers have, needs no Advance.
+func (p *Picker) Due() bool {
+	return len(p.hungry)+len(p.cancels)+len(p.freed)+len(p.taken) > 0 ||
+		p.unasked == 0 || p.due.hot && len(p.due.near) > 0 ||
+		p.mixed() && (p.ranked.IsZero() || p.now.Sub(p.ranked) >= rankEvery)
+}
+
+// Idle reports whether a peer has room for what another may come to have: then news
+// of that may matter at once.
+func (p *Picker) Idle() bool { return len(p.idle) > 0 || p.unasked == 0 }
+
 // InFlight is the bytes asked of all peers that have not arrived.
 func (p *Picker) InFlight() int64 { return p.inUse }
 

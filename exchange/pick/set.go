@@ -3,37 +3,42 @@ package pick
 import "math/bits"
 
 // set is a set of integers in [0, n) that finds its next member in O(log n)
-// with base 64: a bit of level k+1 says that a word of level k is not zero.
+// with base 64: a bit of a level says that a word of the one below is not zero.
 type set struct {
-	levels [][]uint64
-	len    int // members
+	words []uint64
+	above [][]uint64 // levels over words, the lowest first
+	len   int        // members
 }
 
 func newSet(n int) *set {
-	s := &set{}
-	for words := n; ; {
-		words = max(1, (words+63)/64)
-		s.levels = append(s.levels, make([]uint64, words))
-		if words == 1 {
-			return s
-		}
+	words := max(1, (n+63)/64)
+	s := &set{words: make([]uint64, words)}
+	for words > 1 {
+		words = (words + 63) / 64
+		s.above = append(s.above, make([]uint64, words))
 	}
+	return s
 }
 
-func (s *set) has(i int) bool { return s.levels[0][i>>6]>>(i&63)&1 == 1 }
+func (s *set) has(i int) bool { return s.words[i>>6]>>(i&63)&1 == 1 }
 
 func (s *set) add(i int) {
 	if s.has(i) {
 		return
 	}
 	s.len++
-	for _, level := range s.levels {
+	was := s.words[i>>6]
+	s.words[i>>6] |= 1 << (i & 63)
+	if was != 0 {
+		return
+	}
+	for _, level := range s.above {
+		i >>= 6
 		was := level[i>>6]
 		level[i>>6] |= 1 << (i & 63)
 		if was != 0 {
 			return
 		}
-		i >>= 6
 	}
 }
 
@@ -42,12 +47,16 @@ func (s *set) remove(i int) {
 		return
 	}
 	s.len--
-	for _, level := range s.levels {
+	s.words[i>>6] &^= 1 << (i & 63)
+	if s.words[i>>6] != 0 {
+		return
+	}
+	for _, level := range s.above {
+		i >>= 6
 		level[i>>6] &^= 1 << (i & 63)
 		if level[i>>6] != 0 {
 			return
 		}
-		i >>= 6
 	}
 }
 
@@ -74,34 +83,35 @@ func (s *set) addRange(first, end int) {
 
 // setWord replaces 64 members from w*64 on.
 func (s *set) setWord(w int, x uint64) {
-	s.len += bits.OnesCount64(x) - bits.OnesCount64(s.levels[0][w])
-	s.levels[0][w] = x
-	for k := 1; k < len(s.levels); k++ {
-		if s.levels[k-1][w] != 0 {
-			s.levels[k][w>>6] |= 1 << (w & 63)
+	s.len += bits.OnesCount64(x) - bits.OnesCount64(s.words[w])
+	s.words[w] = x
+	for _, level := range s.above {
+		if x != 0 {
+			level[w>>6] |= 1 << (w & 63)
 		} else {
-			s.levels[k][w>>6] &^= 1 << (w & 63)
+			level[w>>6] &^= 1 << (w & 63)
 		}
 		w >>= 6
+		x = level[w]
 	}
 }
 
 // nextWord returns the first word from w on that has a member, -1 if none.
 func (s *set) nextWord(w int) int {
-	if len(s.levels) == 1 {
-		if w == 0 && s.levels[0][0] != 0 {
+	if len(s.above) == 0 {
+		if w == 0 && s.words[0] != 0 {
 			return 0
 		}
 		return -1
 	}
-	for k := 1; k < len(s.levels); k++ {
-		if w>>6 >= len(s.levels[k]) {
+	for k, level := range s.above {
+		if w>>6 >= len(level) {
 			return -1
 		}
-		if x := s.levels[k][w>>6] >> (w & 63); x != 0 {
+		if x := level[w>>6] >> (w & 63); x != 0 {
 			w += bits.TrailingZeros64(x)
-			for ; k > 1; k-- {
-				w = w<<6 + bits.TrailingZeros64(s.levels[k-1][w])
+			for ; k > 0; k-- {
+				w = w<<6 + bits.TrailingZeros64(s.above[k-1][w])
 			}
 			return w
 		}
@@ -113,16 +123,16 @@ func (s *set) nextWord(w int) int {
 // next returns the first member from i on, -1 if none.
 func (s *set) next(i int) int {
 	w := i >> 6
-	if w >= len(s.levels[0]) {
+	if w >= len(s.words) {
 		return -1
 	}
-	if x := s.levels[0][w] >> (i & 63); x != 0 {
+	if x := s.words[w] >> (i & 63); x != 0 {
 		return i + bits.TrailingZeros64(x)
 	}
 	if w = s.nextWord(w + 1); w < 0 {
 		return -1
 	}
-	return w<<6 + bits.TrailingZeros64(s.levels[0][w])
+	return w<<6 + bits.TrailingZeros64(s.words[w])
 }
 
 // common returns the first word from w on in which a and b share members that
@@ -133,9 +143,9 @@ func common(a, b, not *set, w int) (int, uint64) {
 		if w = a.nextWord(w); w < 0 {
 			return -1, 0
 		}
-		x := a.levels[0][w] & b.levels[0][w]
+		x := a.words[w] & b.words[w]
 		if x != 0 && not != nil {
-			x &^= not.levels[0][w]
+			x &^= not.words[w]
 		}
 		if x != 0 {
 			return w, x
@@ -150,7 +160,7 @@ func common(a, b, not *set, w int) (int, uint64) {
 func overlap(a, b *set) int {
 	n := 0
 	for w := a.nextWord(0); w >= 0; w = a.nextWord(w + 1) {
-		n += bits.OnesCount64(a.levels[0][w] & b.levels[0][w])
+		n += bits.OnesCount64(a.words[w] & b.words[w])
 	}
 	return n
 }
@@ -158,6 +168,6 @@ func overlap(a, b *set) int {
 // merge adds all of b to s, in O(n/64).
 func (s *set) merge(b *set) {
 	for w := b.nextWord(0); w >= 0; w = b.nextWord(w + 1) {
-		s.setWord(w, s.levels[0][w]|b.levels[0][w])
+		s.setWord(w, s.words[w]|b.words[w])
 	}
 }

@@ -33,6 +33,7 @@ type Config struct {
 	Origin   *Origin       // none if nil
 	Private  bool          // all are members of one private swarm
 	Piece    int           // bytes of a piece, up to 2 MiB; 1 MiB
+	Block    int           // bytes of a block; 64 KiB. Larger ones are faster and coarser
 	Seed     uint64        //
 	View     int           // connections of a peer on average; all others if zero
 	RTT      time.Duration // between any two; 1 ms, none if negative
@@ -50,6 +51,7 @@ type Config struct {
 
 func (cfg Config) withDefaults() Config {
 	cfg.Piece = cmp.Or(cfg.Piece, 1<<20)
+	cfg.Block = cmp.Or(cfg.Block, block)
 	cfg.RTT = max(0, cmp.Or(cfg.RTT, time.Millisecond))
 	cfg.Slots = cmp.Or(cfg.Slots, 4)
 	cfg.Unit = min(cmp.Or(cfg.Unit, 1), maxBlocks)
@@ -101,7 +103,7 @@ func New(cfg Config) *Crowd {
 
 func (c *Crowd) newPeer(i int, spec Peer) *peer {
 	p := &peer{
-		spec: spec, index: i, key: fmt.Sprintf("%04d", i), byKey: map[string]*link{}, thinks: -1, done: -1,
+		spec: spec, index: i, key: fmt.Sprintf("%04d", i), byKey: map[string]*link{}, thinks: -1, timer: -1, done: -1,
 		line: line{up: spec.Up, down: spec.Down},
 		rng:  rand.New(rand.NewPCG(c.cfg.Seed, uint64(2*i+2))),
 		have: make([]uint64, (len(c.sizes)+63)/64),
@@ -112,7 +114,7 @@ func (c *Crowd) newPeer(i int, spec Peer) *peer {
 	p.free = ledger.FreeSet(p.spec.Prefix, root.(string), len(c.sizes))
 	p.thought = -c.cfg.Tick
 	p.server = server{slots: c.cfg.Slots, uploads: upload.New(
-		upload.Config{Block: block, MaxFrame: maxBlocks, MaxQueued: maxQueued, MaxBusy: perPeer},
+		upload.Config{Block: c.cfg.Block, MaxFrame: maxBlocks, MaxQueued: maxQueued, MaxBusy: perPeer},
 		rand.New(rand.NewPCG(c.cfg.Seed, uint64(2*i+3))),
 	)}
 	if spec.Holder {
@@ -145,8 +147,13 @@ func (c *Crowd) Run() Result {
 			c.onSent(ev.peer)
 		case arrived:
 			c.onArrived(ev.link, ev.frame, int(ev.first), int(ev.count))
+		case acked:
+			c.onAcked(ev.link, ev.frame)
 		case think:
+			ev.peer.thinks = -1
 			c.think(ev.peer)
+		case wake:
+			c.wake(ev.peer)
 		}
 	}
 	return c.result()
@@ -193,7 +200,7 @@ func (c *Crowd) note(at, took time.Duration) {
 // span is the bytes of count blocks of a piece from block first on.
 func (c *Crowd) span(piece, first, count int) int {
 	size := c.sizes[piece]
-	return min(size, (first+count)*block) - min(size, first*block)
+	return min(size, (first+count)*c.cfg.Block) - min(size, first*c.cfg.Block)
 }
 
-func (c *Crowd) blocks(piece int) int { return (c.sizes[piece] + block - 1) / block }
+func (c *Crowd) blocks(piece int) int { return (c.sizes[piece] + c.cfg.Block - 1) / c.cfg.Block }

@@ -23,7 +23,7 @@ const (
 // begin starts the download of a peer.
 func (c *Crowd) begin(p *peer) {
 	p.began, p.done, p.useful = c.now, -1, c.now
-	p.picker = pick.New(pick.Config{Self: pick.PeerKey(p.key), MaxStarted: maxStarted, MaxBytes: maxFlying}, c.sizes, p.rng)
+	p.picker = pick.New(pick.Config{Self: pick.PeerKey(p.key), Block: c.cfg.Block, MaxStarted: maxStarted, MaxBytes: maxFlying}, c.sizes, p.rng)
 	p.picker.WantAll(c.clock())
 	c.spends(p)
 	c.poke(p)
@@ -56,20 +56,48 @@ func (c *Crowd) meet(l *link) {
 // poke has the cores of a peer asked soon. What happens within a tick costs one
 // decision, as a burst of events does in node.
 func (c *Crowd) poke(p *peer) {
-	at := max(c.now, p.thought+c.cfg.Tick)
-	if p.thinks >= 0 && p.thinks <= at {
-		return
+	if p.thinks < 0 {
+		p.thinks = max(c.now, p.thought+c.cfg.Tick)
+		c.push(event{at: p.thinks, kind: think, peer: p})
 	}
-	p.thinks = at
-	c.push(event{at: at, kind: think, peer: p})
+}
+
+// pokeIf is poke, if the picker says that something may have to be decided.
+func (c *Crowd) pokeIf(p *peer) {
+	if p.policy != nil || p.picker.Due() {
+		c.poke(p)
+	}
+}
+
+// wakeAt has the cores of a peer asked at a time, if no event comes before. The
+// timer is not moved when the time is: it looks when it is over.
+func (c *Crowd) wakeAt(p *peer, at time.Duration) {
+	p.wakes = at
+	if p.timer < 0 || p.timer > at {
+		p.timer = at
+		c.push(event{at: at, kind: wake, peer: p})
+	}
+}
+
+func (c *Crowd) wake(p *peer) {
+	switch {
+	case p.timer != c.now || p.picker == nil: // an earlier one took its place
+	case p.wakes > c.now:
+		p.timer = -1
+		c.wakeAt(p, p.wakes)
+	default:
+		p.timer = -1
+		c.think(p)
+	}
 }
 
 // think is node's advancePieces: it turns decisions into requests.
 func (c *Crowd) think(p *peer) {
-	if p.thinks != c.now || p.picker == nil {
-		return // a later or earlier look took its place
+	if p.picker == nil {
+		return
 	}
-	p.thinks, p.thought = -1, c.now
+	p.thought = c.now
+	c.learn(p)
 	now := c.clock()
 	if c.now >= p.looked+lookEvery { // what ends after 30 s need not be looked at every time
 		p.looked = c.now
@@ -94,8 +122,7 @@ func (c *Crowd) think(p *peer) {
 			next = at
 		}
 	}
-	p.thinks = max(next.Sub(epoch), c.now+c.cfg.Tick)
-	c.push(event{at: p.thinks, kind: think, peer: p})
+	c.wakeAt(p, max(next.Sub(epoch), c.now+c.cfg.Tick))
 }
 
 // request sends what the picker chose, a batch a peer.
@@ -171,11 +198,15 @@ func (c *Crowd) onArrived(l *link, f *frame, first, count int) {
 	}
 	c.fill(l, f.Piece, first, count)
 	if first+count == f.First+f.Count {
-		bytes := c.span(f.Piece, f.First, f.Count)
-		c.tell(l, func() {
-			l.other.uploads.OnAcked(c.clock(), ledger.PeerKey(l.self.key), bytes)
-			c.dispatch(l.other)
-		})
+		c.push(event{at: c.now + l.delay + c.standing(l.self), kind: acked, link: l, frame: f})
+	}
+}
+
+// onAcked tells the sender of a frame that it came.
+func (c *Crowd) onAcked(l *link, f *frame) {
+	if l.live {
+		l.other.uploads.OnAcked(c.clock(), ledger.PeerKey(l.self.key), c.span(f.Piece, f.First, f.Count))
+		c.dispatch(l.other)
 	}
 }
 
@@ -190,13 +221,13 @@ func (c *Crowd) fill(l *link, piece, first, count int) {
 	came := uint32(1<<count-1) << first
 	fresh := bits.OnesCount32(in.missing & came)
 	in.missing &^= came
-	useful := min(n, fresh*block)
+	useful := min(n, fresh*c.cfg.Block)
 	p.wasted += int64(n - useful)
 	p.uploads.OnReceived(c.clock(), ledger.PeerKey(l.other.key), int64(useful))
 	if fresh > 0 {
 		p.useful = c.now
 		p.picker.OnBlocks(c.clock(), pick.PeerKey(l.other.key), piece, fresh)
-		c.poke(p)
+		c.pokeIf(p)
 	}
 	if in.missing == 0 {
 		l.drop(piece)
@@ -240,7 +271,7 @@ func (c *Crowd) had(p *peer, piece int) {
 
 // finish ends a download; the peer goes on as a seed.
 func (c *Crowd) finish(p *peer) {
-	p.done, p.picker = c.now, nil
+	p.done, p.picker, p.unasked = c.now, nil, nil
 	p.policy.stop()
 	c.lacking--
 	for _, l := range p.links {
@@ -277,7 +308,7 @@ func (c *Crowd) tellHave(p *peer, fresh []int) {
 		from := i
 		for i++; i < len(p.links) && p.links[i].delay == p.links[from].delay; i++ {
 		}
-		links := p.links[from:i:i]
+		links := p.links[from:i]
 		c.after(links[0].delay+wait, func() {
 			for _, l := range links {
 				c.onHave(l.back, fresh)
@@ -286,24 +317,56 @@ func (c *Crowd) tellHave(p *peer, fresh []int) {
 	}
 }
 
+// news is what a peer was told that it has not told its cores.
+type news struct {
+	from  *link
+	fresh []int
+}
+
+// onHave takes the other end's news. Most of it changes nothing that is asked, and
+// waits until the cores are: so those of a peer are touched once for many.
 func (c *Crowd) onHave(l *link, fresh []int) {
 	p := l.self
 	if !l.live {
 		return
 	}
-	for _, piece := range fresh {
-		p.uploads.OnHave(c.clock(), ledger.PeerKey(l.other.key), root, piece, 1)
-	}
-	if p.picker == nil || !l.known {
+	p.unsent = append(p.unsent, news{l, fresh})
+	if p.picker == nil {
 		return
 	}
-	now, key := c.clock(), pick.PeerKey(l.other.key)
-	p.picker.OnAlive(now, key)
-	for _, piece := range fresh {
-		p.picker.OnHave(now, key, piece, 1)
-		p.policy.gained(c, p, l.other, piece, 1)
+	p.unasked = append(p.unasked, news{l, fresh})
+	if p.policy != nil || p.picker.Idle() {
+		c.learn(p)
+		c.pokeIf(p)
 	}
-	c.poke(p)
+}
+
+// learn tells the picker of a peer the news.
+func (c *Crowd) learn(p *peer) {
+	now := c.clock()
+	for _, n := range p.unasked {
+		if !n.from.live || !n.from.known {
+			continue
+		}
+		for _, piece := range n.fresh {
+			p.picker.OnHave(now, pick.PeerKey(n.from.other.key), piece, 1)
+			p.policy.gained(c, p, n.from.other, piece, 1)
+		}
+	}
+	clear(p.unasked)
+	p.unasked = p.unasked[:0]
+}
+
+// learnCopies tells the server of a peer the news.
+func (c *Crowd) learnCopies(p *peer) {
+	now := c.clock()
+	for _, n := range p.unsent {
+		for _, piece := range n.fresh {
+			p.uploads.OnHave(now, ledger.PeerKey(n.from.other.key), root, piece, 1)
+		}
+	}
+	clear(p.unsent)
+	p.unsent = p.unsent[:0]
 }
 
 // tells reports whether a peer says what it has.

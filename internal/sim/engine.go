@@ -13,7 +13,9 @@ const (
 	call    kind = iota // f
 	sent                // peer's line has sent a unit
 	arrived             // a unit has passed the receiver's line
-	think               // peer's cores are asked
+	acked               // of a frame that came; link is the receiver's view
+	think               // peer's cores are asked, after an event
+	wake                // the same, without one
 )
 
 type event struct {
@@ -23,8 +25,8 @@ type event struct {
 	first uint8 // of arrived: block
 	count uint8
 	peer  *peer
-	frame *frame // of arrived
-	link  *link  // of arrived: the receiver's view
+	frame *frame // of arrived and acked
+	link  *link  // the same: the receiver's view
 	f     func()
 }
 

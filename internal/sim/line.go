@@ -108,9 +108,12 @@ func (c *Crowd) onSent(p *peer) {
 			p.ready = without(p.ready, l)
 		}
 	}
+	free := p.slots
 	c.buffered(l)
 	c.pump(p)
-	c.dispatch(p)
+	if p.slots > free {
+		c.dispatch(p)
+	}
 }
 
 // buffered ends the writing of frames whose rest fits into the send buffer of

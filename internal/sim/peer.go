@@ -28,9 +28,13 @@ type peer struct {
 	have    []uint64
 	count   int // pieces had
 	fresh   []int
-	batch   bool // of have is due
+	batch   bool   // of have is due
+	unasked []news // for the picker
+	unsent  []news // for the server
 
-	thinks  time.Duration // when the cores are asked next; negative: not due
+	thinks  time.Duration // when the cores are asked after an event; negative: not
+	wakes   time.Duration // when they are asked without one
+	timer   time.Duration // of the event for that, which may come before; negative: there is none
 	thought time.Duration // when they were asked last
 	looked  time.Duration // when they were asked who is dead
 	useful  time.Duration // when the last block came that helped

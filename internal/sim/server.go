@@ -36,6 +36,7 @@ type frame struct {
 
 // dispatch gives out the free slots.
 func (c *Crowd) dispatch(p *peer) {
+	c.learnCopies(p)
 	for p.slots > 0 {
 		key, part, ok := p.uploads.Next(c.clock())
 		for _, o := range p.uploads.Offers() {

@@ -40,6 +40,7 @@ func flags() *options {
 	flag.IntVar(&o.cfg.Pieces, "pieces", 64, "pieces of the content")
 	flag.IntVar(&o.cfg.Piece, "piece", 1<<20, "bytes of a piece")
 	flag.IntVar(&o.cfg.View, "view", 0, "connections of a peer; 0: all")
+	flag.IntVar(&o.cfg.Block, "block", 0, "bytes of a block; 0: 64 KiB")
 	flag.DurationVar(&o.cfg.RTT, "rtt", time.Millisecond, "round trip")
 	flag.IntVar(&o.cfg.Unit, "unit", 1, "blocks that a line sends at once")
 	flag.IntVar(&o.cfg.Slots, "slots", 4, "upload slots of a peer")
