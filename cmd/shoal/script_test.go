@@ -23,7 +23,13 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"shoal": main}) }
+func TestMain(m *testing.M) {
+	// By default each process of the race detector sleeps for a second when it exits.
+	if os.Getenv("GORACE") == "" {
+		os.Setenv("GORACE", "atexit_sleep_ms=0")
+	}
+	testscript.Main(m, map[string]func(){"shoal": main})
+}
 
 // TestScript runs the promises of the README and of --help, each with processes
 // of the real command on loopback. Commands beside those of testscript:
@@ -55,6 +61,7 @@ func TestScript(t *testing.T) {
 		RequireExplicitExec: true,
 		Deadline:            deadline.Add(-15 * time.Second), // what hangs is ended, and shown
 		Setup: func(env *testscript.Env) error {
+			env.Setenv("GORACE", os.Getenv("GORACE"))
 			env.Setenv("SHOAL_DIR", filepath.Join(env.WorkDir, "home"))
 			env.Setenv("SHOAL_MDNS", "off")
 			env.Setenv("SHOAL_PORTMAP", "off")
@@ -117,7 +124,7 @@ func cmdDaemon(ts *testscript.TestScript, neg bool, args []string) {
 	d := &daemon{cmd: exec.Command(bin, args[2:]...), exited: make(chan struct{})}
 	d.grown = sync.NewCond(&d.mu)
 	d.cmd.Dir = ts.MkAbs(".")
-	for _, kv := range []string{"PATH", "HOME", "TMPDIR", "SHOAL_DIR", "SHOAL_MDNS", "SHOAL_PORTMAP", "SHOAL_LISTEN", "HTTPS_PROXY", "ALL_PROXY", "GOCOVERDIR"} {
+	for _, kv := range []string{"PATH", "HOME", "TMPDIR", "SHOAL_DIR", "SHOAL_MDNS", "SHOAL_PORTMAP", "SHOAL_LISTEN", "HTTPS_PROXY", "ALL_PROXY", "GOCOVERDIR", "GORACE"} {
 		d.cmd.Env = append(d.cmd.Env, kv+"="+ts.Getenv(kv))
 	}
 	out, err := os.Create(ts.MkAbs(name + ".out"))
