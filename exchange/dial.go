@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -94,15 +95,26 @@ func (x *Exchange) Improve(ctx context.Context, p peer.ID) error {
 		x.mu.Unlock()
 		close(busy)
 	}()
-	for _, c := range x.host.Network().ConnsToPeer(p) {
-		if relayed(c) {
-			continue
+	for {
+		if !slices.ContainsFunc(x.host.Network().ConnsToPeer(p), func(c network.Conn) bool { return !relayed(c) }) {
+			return nil
 		}
-		_, err := x.greet(ctx, p)
-		return err
+		s, err := x.greet(ctx, p)
+		if err == nil && s.Path() != Relay { // else that is the old one
+			return nil
+		}
+		// Of the two connections one may have been given up by the peer.
+		select {
+		case <-time.After(improveAgain):
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-x.ctx.Done():
+			return ErrClosed
+		}
 	}
-	return nil
 }
+
+const improveAgain = 50 * time.Millisecond
 
 // crossed waits a moment for the peer's own session when ours lost to it:
 // both sides dialled at once.

@@ -76,6 +76,21 @@ func TestPrivateSwarm(t *testing.T) {
 	}
 }
 
+// A member is used as a relay if it has that role.
+func TestRelayRole(t *testing.T) {
+	t.Parallel()
+	a := start(t, create("studio"))
+	special, err := a.SwarmInvite(t.Context(), InviteOptions{Roles: "relay"})
+	must(t, err)
+	b, c := start(t, join(invite(t, a))), start(t, join(special))
+	soon(t, "all are admitted, and those with the role relay", func() bool {
+		return b.private.Relays(a.self) && a.private.Relays(c.self) && a.private.Admitted(b.self)
+	})
+	if a.private.Relays(b.self) {
+		t.Error("a plain member is asked to relay")
+	}
+}
+
 // A revoked member gets nothing any more, from anybody, and is told why.
 func TestRevokedMember(t *testing.T) {
 	t.Parallel()

@@ -9,6 +9,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/shoal-p2p/shoal/exchange"
 	"github.com/shoal-p2p/shoal/reach"
+	"github.com/shoal-p2p/shoal/swarm/membership"
 )
 
 // What a relay gives unless told otherwise.
@@ -43,7 +44,10 @@ func (n *Node) newReach() (*reach.Reach, error) {
 		cfg.Certificate = n.web.cert.get
 	}
 	if n.private != nil {
-		cfg.Member = n.private.Admitted
+		cfg.Relays = n.private.Relays
+		if n.cfg.Relay && !n.private.Status().Membership.Roles.Has(membership.Relay) {
+			n.log.Warn("no member uses this node as a relay: it lacks the role relay, which an inviter gives (shoal swarm invite --role relay)")
+		}
 		cfg.ACL = n.private.ACL()
 	}
 	return reach.New(cfg), nil

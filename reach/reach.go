@@ -32,8 +32,8 @@ type Config struct {
 	PerPair int64  // bytes that a pair of peers may send over this relay in an hour
 	PerDay  int64  // and all together in a day
 	Hard    bool   // search for the port of a router that changes it
-	// Member says who may be asked to relay, and used; everybody if nil.
-	Member func(peer.ID) bool
+	// Relays says who may be asked to relay; everybody if nil.
+	Relays func(peer.ID) bool
 	// Roots say whose certificates are believed when WebSocket is dialled; the
 	// system's if nil. Certificate is what listening for it on /tls/ws needs.
 	Roots       *x509.CertPool
@@ -122,7 +122,7 @@ func (r *Reach) relays(_ context.Context, most int) <-chan peer.AddrInfo {
 		if hop, err := r.inner.Peerstore().SupportsProtocols(p, proto.ProtoIDv2Hop); err != nil || len(hop) == 0 {
 			continue
 		}
-		if c := direct(r.inner.Network().ConnsToPeer(p)); c != nil && (r.cfg.Member == nil || r.cfg.Member(p)) {
+		if c := direct(r.inner.Network().ConnsToPeer(p)); c != nil && (r.cfg.Relays == nil || r.cfg.Relays(p)) {
 			found <- peer.AddrInfo{ID: p, Addrs: r.inner.Peerstore().Addrs(p)}
 		}
 	}

@@ -186,6 +186,15 @@ func (s *Swarm) Admitted(p peer.ID) bool {
 	return c != nil && c.in && c.welcomed
 }
 
+// Relays reports whether a peer is an admitted member with the role relay: others
+// are not asked to relay, since a relay sees who talks to whom.
+func (s *Swarm) Relays(p peer.ID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.peers[p]
+	return c != nil && c.in && c.welcomed && c.m.Roles.Has(membership.Relay)
+}
+
 // MayAsk reports whether a peer is worth a connection: it is not revoked, and was
 // not refused lately. It does not block.
 func (s *Swarm) MayAsk(p peer.ID) bool {

@@ -45,7 +45,7 @@ var shoal = laws{
 		{"internal/freerider", []string{"exchange", "merkle"}, nil},
 		{"internal/hostile", []string{"dht", "exchange", "merkle", "store"}, nil},
 		{"internal/labwatch", nil, nil},
-		{"internal/natprobe", nil, nil},
+		{"internal/natprobe", []string{"cdnfallback/origintest"}, nil},
 		{"internal/sim", []string{"cdnfallback/policy", "exchange/ledger", "exchange/pick", "exchange/upload"}, nil},
 		{"internal/sim/swarmsim", []string{"cdnfallback/policy", "exchange/pick", "internal/sim"}, nil},
 		{"internal/stranger", nil, nil},

@@ -5,6 +5,8 @@
 //	natprobe ask IP IP        says how the NAT in front of this machine maps and filters
 //	natprobe delay ...        a cable with a delay, for kernels without netem
 //	natprobe files DIR ADDR   an origin of the lab
+//	natprobe proxy ...        an HTTP proxy that knows the few hosts it may connect to
+//	natprobe certificate ...  a certificate and its key
 //	natprobe crowd N ADDR     N nodes behind one address that reserve at one relay
 //
 // A NAT is named by RFC 4787's words: its mapping is EIM (one outside port for

@@ -18,9 +18,13 @@ func run(args []string) error {
 			return delay(args)
 		case mode == "files" && len(args) == 2:
 			return files(args[0], args[1])
+		case mode == "proxy" && len(args) > 0:
+			return proxy(args[0], args[1:])
+		case mode == "certificate" && len(args) == 3:
+			return certificate(args[0], args[1], args[2])
 		case mode == "crowd" && len(args) == 2:
 			return crowd(args[0], args[1])
 		}
 	}
-	return errors.New("usage: natprobe serve IP IP | ask IP IP | delay FLAGS | files DIR ADDR | crowd N ADDR")
+	return errors.New("usage: natprobe serve IP IP | ask IP IP | delay FLAGS | files DIR ADDR | proxy ADDR NAME:PORT=ADDR... | certificate NAME CERT KEY | crowd N ADDR")
 }
