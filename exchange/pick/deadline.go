@@ -137,7 +137,7 @@ func (p *Picker) soonest(i int, limit time.Duration) *peer {
 	return best
 }
 
-// whole asks a peer for a whole piece.
+// whole asks a peer for a whole piece, tied while it is on trial.
 func (p *Picker) whole(plan *Plan, q *peer, i int) {
 	a := p.begin(q, i)
 	p.ask(plan, a, a.blocks)

@@ -24,6 +24,10 @@
 // Requests are long: at least a quarter of the window, whole pieces when it is
 // large.
 //
+// A peer that has not sent a right piece yet is on trial: one piece of it comes at
+// a time, so a liar wastes one. In a crowd others may wait in its queue meanwhile,
+// tied.
+//
 // # Slow peers
 //
 // A peer that delivers nothing is snubbed: it keeps one block in flight, so

@@ -57,6 +57,15 @@ func (p *Picker) OnOffer(now time.Time, key PeerKey, piece int) {
 	if a.bound() || !a.tied {
 		return
 	}
+	q.alive, q.silent = p.now, 0
+	if a.wish = a.waits(); !a.wish {
+		p.take(a)
+	}
+}
+
+// take takes an offer, unless another peer is bound to send the piece.
+func (p *Picker) take(a *attempt) {
+	q, piece := a.peer, a.piece
 	for _, b := range slices.Clone(p.tries[piece]) {
 		switch {
 		case b == a || b.stalled():
@@ -67,14 +76,13 @@ func (p *Picker) OnOffer(now time.Time, key PeerKey, piece int) {
 			p.cancel(b)
 		}
 	}
-	a.tied, a.taken = false, true
-	q.alive, q.silent = p.now, 0
+	a.tied, a.taken, a.wish = false, true, false
 	if q.out > 0 {
 		q.since = p.now
 		p.check(q, p.now.Add(snubMin))
 	}
 	p.refresh(piece)
-	p.taken = append(p.taken, Request{Peer: key, Piece: piece, Count: a.asked, Again: true})
+	p.taken = append(p.taken, Request{Peer: q.key, Piece: piece, Count: a.asked, Again: true})
 }
 
 // OnReject tells that a peer does not serve what it was asked of a piece.
@@ -111,6 +119,9 @@ func (p *Picker) OnPiece(now time.Time, key PeerKey, piece int, ok bool) {
 		a = q.attempt(piece)
 	}
 	if ok {
+		if q != nil {
+			q.honest = true
+		}
 		if a != nil {
 			p.took.add(p.now.Sub(a.at))
 		}

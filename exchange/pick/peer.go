@@ -36,6 +36,7 @@ type peer struct {
 	meter   meter
 	asked   time.Time // first request ever; zero: never asked
 	proven  bool      // has ever delivered a block
+	honest  bool      // a piece of it was right
 	snubbed bool
 	silent  time.Duration // without a block while asked, up to since
 	since   time.Time     // from when silence counts on; zero while nothing is in flight
@@ -85,6 +86,7 @@ func (p *Picker) OnPeer(now time.Time, key PeerKey, path Path, rtt time.Duration
 	p.order = append(p.order, q)
 	p.on[path]++
 	p.feedSoon(q)
+	p.crowd()
 }
 
 // OnGone tells that a peer is no longer connected. What was asked of it is
@@ -208,6 +210,7 @@ func (p *Picker) OnUnhave(now time.Time, key PeerKey, first, count int) {
 	if q.seed {
 		q.seed, q.unhad = false, true
 		p.seeds--
+		p.crowd()
 		for i := range p.pieces {
 			p.count(i, 1)
 		}

@@ -63,6 +63,7 @@ type Picker struct {
 	cancels []Cancel           // for the next Plan
 	freed   []int              // for the next Plan
 	taken   []Request          // for the next Plan
+	judged  []*peer            // with offers that may be taken now
 	wake    time.Time          // see Deadline
 }
 

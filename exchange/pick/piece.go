@@ -31,6 +31,7 @@ type attempt struct {
 	at     time.Time // when it was asked
 	tied   bool      // the peer offers it before it sends
 	taken  bool      // it offered, and we took it
+	wish   bool      // it offered while on trial
 	first  time.Time // when its first block came
 	late   bool      // a second copy was asked, since this one takes long
 	told   int       // blocks that had come when it was claimed last
@@ -143,6 +144,7 @@ func (p *Picker) begin(q *peer, i int) *attempt {
 		piece:  i,
 		blocks: max(1, (int(p.pieces[i].size)+p.cfg.Block-1)/p.cfg.Block),
 		at:     p.now,
+		tied:   q.onTrial(),
 	}
 	q.tries = append(q.tries, a)
 	p.started = append(p.started, a)
@@ -168,6 +170,7 @@ func (p *Picker) drop(a *attempt) {
 	p.outstanding(q, -p.span(a.piece, a.got, a.asked-a.got))
 	q.tries = without(q.tries, a)
 	p.look(q)
+	p.judge(q)
 	p.makeRoom()
 	p.started = without(p.started, a)
 	*p.bytesOf(a) -= int64(p.pieces[a.piece].size)
@@ -200,6 +203,10 @@ func (p *Picker) came(a *attempt, n int) {
 	}
 	a.got += n
 	if !first {
+		return
+	}
+	if a.waits() {
+		p.cancel(a)
 		return
 	}
 	for _, b := range slices.Clone(p.tries[a.piece]) {

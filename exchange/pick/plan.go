@@ -14,6 +14,7 @@ func (p *Picker) Advance(now time.Time) Plan {
 	p.tick()
 	p.rank()
 	var plan Plan
+	p.wishes()
 	plan.Requests, p.taken = p.taken, nil
 	p.urgent(&plan)
 	p.feedHungry(&plan)
@@ -128,7 +129,7 @@ func (p *Picker) feed(plan *Plan, q *peer) {
 		}
 	}
 	for {
-		if window-q.out < least {
+		if window-q.out < least || q.onTrial() && p.seeds == len(p.order) {
 			return
 		}
 		i := p.choose(q)
@@ -138,7 +139,7 @@ func (p *Picker) feed(plan *Plan, q *peer) {
 		}
 		tied := p.queued.has(i)
 		a := p.begin(q, i)
-		a.tied = tied
+		a.tied = a.tied || tied
 		p.ask(plan, a, max(1, p.fit(i, 0, window-q.out, p.cfg.Block)))
 		if a.asked < a.blocks {
 			return

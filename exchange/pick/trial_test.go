@@ -1,0 +1,44 @@
+package pick
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// TestTrial holds that of a peer that has not shown a right piece yet one comes
+// at a time, also in a crowd, where more wait in its queue.
+func TestTrial(t *testing.T) {
+	t.Parallel()
+	const size = 256 << 10
+	p := New(Config{}, slices.Repeat([]int{size}, 16), rand.New(rand.NewPCG(1, 2)))
+	p.WantAll(epoch)
+	p.OnPeer(epoch, "a", WAN, 0)
+	p.OnHave(epoch, "a", 0, 16)
+	if q := p.Advance(epoch).Requests; len(q) != 1 || q[0].Tied {
+		t.Fatalf("a seed on trial is asked %+v, want one piece", q)
+	}
+	p.OnPeer(epoch, "b", WAN, 0) // it has nothing yet: a crowd
+	first := p.started[0].piece
+	q := p.Advance(epoch).Requests
+	if len(q) == 0 || slices.ContainsFunc(q, func(q Request) bool { return !q.Tied }) {
+		t.Fatalf("in a crowd it is asked %+v, want more, tied", q)
+	}
+	next := q[0].Piece
+	p.OnOffer(epoch, "a", next)
+	if q := p.Advance(epoch).Requests; len(q) != 0 {
+		t.Fatalf("an offer is taken on trial: %+v", q)
+	}
+	p.OnBlocks(epoch, "a", first, 4)
+	p.OnBlocks(epoch, "a", next, 1)
+	if c := p.Advance(epoch).Cancels; !slices.Contains(c, Cancel{"a", next}) {
+		t.Fatalf("what comes without being taken is not cancelled: %+v", c)
+	}
+	wish := q[1].Piece
+	p.OnOffer(epoch, "a", wish)
+	p.OnPiece(epoch, "a", first, true)
+	taken := p.Advance(epoch).Requests
+	if !slices.ContainsFunc(taken, func(q Request) bool { return q.Piece == wish && q.Again && !q.Tied }) {
+		t.Fatalf("the trial is over, and the offer of %d is not taken: %+v", wish, taken)
+	}
+}
