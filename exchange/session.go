@@ -372,7 +372,7 @@ func (s *Session) serveTrees() {
 	}
 }
 
-// Ban ends the session with a peer that lied twice, and its connection.
+// Ban ends the session with a peer that lied, and its connection.
 func (s *Session) Ban(why error) {
 	s.end(fmt.Errorf("banned: %w", why))
 	s.x.host.Network().ClosePeer(s.Peer)

@@ -13,9 +13,9 @@ const (
 	maxBans = 1024      // an identity costs a liar nothing, so more would not help
 )
 
-var errBanned = errors.New("it lied twice within an hour")
+var errBanned = errors.New("it lied within an hour")
 
-// bans are the peers that lied twice: nothing is asked of them and they get no
+// bans are the peers that lied: nothing is asked of them and they get no
 // session, whatever root it is about. The zero value is ready for use.
 type bans struct {
 	mu    sync.Mutex

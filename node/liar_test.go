@@ -60,8 +60,8 @@ func TestFetchInSpiteOfLiar(t *testing.T) {
 	opt := from(a)
 	opt.Peers = append(opt.Peers, addr)
 	r := mustGet(t, b, target, opt, data)
-	if r.Rejected < 2*mib {
-		t.Errorf("%d bytes rejected; want two pieces or more", r.Rejected)
+	if r.Rejected != mib {
+		t.Errorf("%d bytes rejected; want one piece", r.Rejected)
 	}
 	if len(r.Liars) != 1 || !strings.Contains(r.Liars[0], liar.ID().String()) {
 		t.Errorf("liars %v; want %v", r.Liars, liar.ID())

@@ -326,7 +326,7 @@ func (n *Node) Addrs() []string {
 	return out
 }
 
-// ban ends everything with a peer that lied twice.
+// ban ends everything with a peer that lied.
 func (n *Node) ban(s *exchange.Session, why error) {
 	n.cache.Failed(cid.Undef, s.Peer)
 	n.bans.add(time.Now(), s.Peer)

@@ -20,6 +20,7 @@ type remote struct {
 	all     bool
 	have    exchange.HaveMap
 	strikes int           // wrong pieces
+	right   bool          // a piece of it was right
 	path    exchange.Path // as the picker knows it
 	trip    time.Duration
 	met     bool      // the cores know it
@@ -222,12 +223,13 @@ func (d *download) dropPeer(now time.Time, r *remote, why error) {
 	d.log.Debug("peer dropped", "peer", r.s.Peer, "err", why)
 }
 
-// lied counts a proven lie: a peer is banned at the second.
+// lied counts a proven lie: a peer is banned at the first, or at the second if it
+// had sent a right piece before.
 func (d *download) lied(now time.Time, r *remote, why error) {
 	r.strikes++
 	d.count.liars[r.s.Peer.String()] = why.Error()
 	d.log.Info("peer lied", "peer", r.s.Peer, "err", why, "strikes", r.strikes)
-	if r.strikes < 2 {
+	if r.right && r.strikes < 2 {
 		return
 	}
 	d.dropPeer(now, r, why)
@@ -289,6 +291,7 @@ func (d *download) onVerified(now time.Time, ev verified) {
 	}
 	d.useful = now
 	if r != nil {
+		r.right = true
 		d.picker.OnPiece(now, key(r), ev.piece, true)
 	}
 	if !d.have.Add(ev.piece) {

@@ -3,7 +3,7 @@ package policy
 import "time"
 
 const (
-	startBytes = 8 << 20                // of the rule start; more only while nobody is known
+	startBytes = 8 << 20                // of the rule start; more only while peers that hold all have sent nothing
 	knownWait  = 500 * time.Millisecond // peers that are known get this before an interactive fetch starts at the origin
 	tick       = 250 * time.Millisecond // how often rules that depend on time are asked
 	firstRun   = 2 << 20                // of a fetch with nobody known; doubles with each request that ends well

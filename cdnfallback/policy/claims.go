@@ -40,7 +40,7 @@ func (p *Policy) OnClaim(now time.Time, peer string, piece int, until time.Time)
 		return p.unclaim(by, piece)
 	}
 	if by != nil && by.broken < claimBroken {
-		by.claimed = p.now
+		by.claimed, p.heard = p.now, p.now
 	}
 	return p.claim(by, piece, until, false)
 }

@@ -42,6 +42,7 @@ type Policy struct {
 	jitter   time.Duration
 	byPeers  time.Time     // last verified byte from peers
 	sign     time.Time     // last sign that the swarm moves: a new holder or claim
+	heard    time.Time     // the last claim of a peer's own
 	fast     meter         // from peers, tau 2 s
 	slow     meter         // from peers, tau 20 s
 	askTime  time.Duration // a piece takes at peers

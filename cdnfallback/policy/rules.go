@@ -5,21 +5,25 @@ import "time"
 // start: an interactive fetch begins at the origin, at once if nobody is known,
 // else if peers have not delivered anything in half a second.
 func (p *Policy) start() (Spend, bool) {
-	if p.cfg.Class != Interactive || p.slots() <= 0 || p.first >= startBytes {
+	if p.cfg.Class != Interactive || p.slots() <= 0 || p.first >= startBytes && p.served() {
 		return Spend{}, false
 	}
 	if p.alone() {
 		return p.run(p.orphans, Start, p.longRun(), nil)
 	}
-	if p.lacking() > 0 || p.fast.bytes > 0 || len(p.flights) > 0 {
+	if p.served() || len(p.flights) > 0 && p.runs == 0 {
 		return Spend{}, false // in a crowd each would start; what nobody has is the next rule's
 	}
 	if at := p.graceEnd().Add(knownWait); p.now.Before(at) {
 		p.wakeAt(at)
 		return Spend{}, false
 	}
-	return p.run(p.idle, Start, firstRun, p.unclaimed)
+	return p.run(p.idle, Start, firstRun<<min(p.runs, 2), p.unclaimed)
 }
+
+// served reports whether peers have delivered anything, or may yet: a crowd has
+// to wait for what one of it fetches.
+func (p *Policy) served() bool { return p.alone() || p.lacking() > 0 || p.fast.bytes > 0 }
 
 // inject: what nobody has and nobody has claimed, where it falls to this node.
 func (p *Policy) inject() (Spend, bool) {
@@ -178,9 +182,10 @@ const (
 )
 
 // probe reports whether an interactive fetch from slow peers should find out
-// what the origin can do. It does so once.
+// what the origin can do. It does so once, and in a crowd only after nobody has
+// used the origin for a while: what one fetches there soon comes to all.
 func (p *Policy) probe() bool {
-	since := p.graceEnd().Add(probeWait)
+	since := latest(p.graceEnd(), p.heard).Add(probeWait)
 	if p.cfg.Class != Interactive || p.originRate() > 0 || len(p.flights) > 0 || p.now.Before(since) {
 		return false
 	}
