@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -26,9 +27,19 @@ func (n *Node) Add(ctx context.Context, path string, opt AddOptions) (Added, err
 	if err != nil {
 		return Added{}, err
 	}
+	var into store.Store = n.store
+	keep := !opt.OnlyHash
+	if !keep && opt.TreeFile != "" {
+		aside, drop, err := throwaway()
+		if err != nil {
+			return Added{}, err
+		}
+		defer drop()
+		into, keep = aside, true
+	}
 	skipped := 0
-	root, err := n.store.Add(ctx, abs, store.AddOptions{
-		Profile: profile, Hidden: opt.Hidden, Modes: opt.Modes, Copy: opt.Copy, OnlyHash: opt.OnlyHash,
+	root, err := into.Add(ctx, abs, store.AddOptions{
+		Profile: profile, Hidden: opt.Hidden, Modes: opt.Modes, Copy: opt.Copy, OnlyHash: !keep,
 		Progress: opt.Progress,
 		Skipped: func(path, why string) {
 			skipped++
@@ -41,7 +52,7 @@ func (n *Node) Add(ctx context.Context, path string, opt AddOptions) (Added, err
 		return Added{}, err
 	}
 	if opt.TreeFile != "" {
-		if err := n.writeTree(root.CID, opt.TreeFile); err != nil {
+		if err := writeTree(into, root.CID, opt.TreeFile); err != nil {
 			return Added{}, err
 		}
 	}
@@ -62,9 +73,26 @@ func (n *Node) held(c cid.Cid) {
 	}
 }
 
-// writeTree writes the tree of a root as a .shoal file, for an origin.
-func (n *Node) writeTree(c cid.Cid, path string) error {
-	tree, err := store.LoadTree(n.store, c)
+// throwaway is an index that holds a tree until it is written, and is dropped then.
+func throwaway() (s store.Store, drop func(), err error) {
+	dir, err := os.MkdirTemp("", "shoal-hash-*")
+	if err != nil {
+		return nil, nil, fmt.Errorf("make an index for the tree: %w", err)
+	}
+	disk, err := store.Open(dir, store.Config{})
+	if err != nil {
+		os.RemoveAll(dir)
+		return nil, nil, err
+	}
+	return disk, func() {
+		disk.Close() // it is thrown away
+		os.RemoveAll(dir)
+	}, nil
+}
+
+// writeTree writes the tree of a root that s holds as a .shoal file, for an origin.
+func writeTree(s store.Store, c cid.Cid, path string) error {
+	tree, err := store.LoadTree(s, c)
 	if err != nil {
 		return err
 	}
