@@ -8,6 +8,7 @@ import (
 
 const (
 	snubMin   = time.Second      // no block of a piece that was begun for so long: snubbed (BitTorrent's 20 to 60 s are an eternity at 1 Gbit/s)
+	snubTaken = 3 * time.Second  // no block of a piece whose offer was taken: it goes out after what others took
 	snubMax   = 10 * time.Second // however slow or far the peer is; then its attempts are replaced
 	deadAfter = 30 * time.Second // then it is reported by Dead, if it shows no sign of life
 	deadMax   = 2 * time.Minute  // then also if it does
@@ -260,7 +261,14 @@ func (q *peer) silence(now time.Time) time.Duration {
 // patience is the silence after which a peer is snubbed. Before it has sent a
 // block of anything, we may just wait in its queue, and that holds up nothing.
 func (p *Picker) patience(q *peer) time.Duration {
-	if !slices.ContainsFunc(q.tries, func(a *attempt) bool { return a.bound() && !a.whole() }) {
+	begun, taken := false, false
+	for _, a := range q.tries {
+		begun, taken = begun || a.begun() && !a.whole(), taken || a.taken
+	}
+	if !begun && taken {
+		return max(snubTaken, 4*q.rtt)
+	}
+	if !begun {
 		return snubMax
 	}
 	d := max(snubMin, 4*q.rtt)

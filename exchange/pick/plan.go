@@ -137,9 +137,8 @@ func (p *Picker) feed(plan *Plan, q *peer) {
 			p.leaveIdle(q)
 			return
 		}
-		tied := p.queued.has(i)
 		a := p.begin(q, i)
-		a.tied = a.tied || tied
+		a.tied = a.tied || p.tied(i)
 		p.ask(plan, a, max(1, p.fit(i, 0, window-q.out, p.cfg.Block)))
 		if a.asked < a.blocks {
 			return
@@ -166,6 +165,13 @@ func (p *Picker) roomy(q *peer) bool {
 		}
 	}
 	return false
+}
+
+// tied reports whether a piece that is asked of a peer now is to be offered
+// before it is sent: others wait to send it, or could. Then nobody sends what
+// another sends already, and who is free first has it.
+func (p *Picker) tied(i int) bool {
+	return len(p.tries[i]) > 1 || int(p.pieces[i].holders)+p.seeds > 1
 }
 
 // fit is how many blocks of a piece to ask with room bytes left: all that is

@@ -162,25 +162,31 @@ func (w *world) check() {
 		}
 	}
 	for key, p := range w.u.peers {
-		sum, free, tied := 0, 0, 0
+		sum, free, tied, offered, gratis := 0, 0, 0, 0, 0
 		for _, q := range p.parts {
 			sum += q.Count
 			switch {
+			case q.Tied && q.promised:
+				offered += q.Count
 			case q.Tied:
 				tied += q.Count
+				if q.Free && p.offering {
+					gratis += q.Count
+				}
 			case q.Free:
 				free += q.Count
+				gratis += q.Count
 			}
 		}
-		gratis := min(free, p.exposed)
+		gratis = min(gratis, p.exposed)
 		if givers == 0 || w.u.gave(p) {
 			gratis = 0
 		}
 		if p.free != free || p.gratis != gratis || w.u.givers != givers {
 			w.t.Fatalf("%s: %d free of %d, %d gratis of %d, %d givers of %d", key, p.free, free, p.gratis, gratis, w.u.givers, givers)
 		}
-		want := sum
-		if p.offer != nil {
+		want := sum - offered
+		if !p.offering {
 			want -= tied
 		}
 		if busy[key] >= 2 || p.window.full() || p.late {

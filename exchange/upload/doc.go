@@ -22,12 +22,19 @@
 // away about once before it gives any twice, although those who ask choose at
 // random.
 //
+// # Offers
+//
+// What a peer asked of others too is offered to it before it is sent, so that it
+// comes from whoever has time first, and once. Offers are made while the line is
+// still busy with what was taken before, and no more is promised than is sent
+// soon: what is promised here is kept from those who may have time.
+//
 // # How much
 //
 // The transport takes whatever it is given and keeps it in buffers, where
 // nothing can be reordered or taken back any more. So no more is on the way than
-// the line carries in a round trip and Ahead: as much of the line, and as much
-// of each peer. What a slow peer leaves unacknowledged counts for the line only
+// the line carries in a round trip and a little more, of the line and of each
+// peer. What a slow peer leaves unacknowledged counts for the line only
 // for a moment, so that it delays nobody else.
 //
 // Read Uploads next, then window.go.

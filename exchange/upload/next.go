@@ -10,8 +10,13 @@ import (
 // way. OnSent is to follow, and Offers is to be asked either way.
 func (u *Uploads) Next(now time.Time) (PeerKey, Part, bool) {
 	u.settle(now)
-	for !u.line.full() {
-		if p := u.goOn(); p != nil {
+	for {
+		u.restrain(now)
+		full := u.line.full()
+		if full && (u.shut || u.ties == 0) {
+			break
+		}
+		if p := u.goOn(); p != nil && !full {
 			return p.key, u.send(now, p), true
 		}
 		key, ok := u.ledger.Next(now)
@@ -19,9 +24,12 @@ func (u *Uploads) Next(now time.Time) (PeerKey, Part, bool) {
 			break
 		}
 		p := u.peers[key]
-		if part := p.parts[u.choose(p)]; part.Tied {
-			u.propose(now, p, part)
+		if i := u.toOffer(p); i >= 0 {
+			u.propose(now, p, i)
 			continue
+		}
+		if full {
+			break
 		}
 		p.turn = 0
 		return key, u.send(now, p), true
@@ -31,12 +39,43 @@ func (u *Uploads) Next(now time.Time) (PeerKey, Part, bool) {
 
 // propose offers a piece to a peer that asked others for it too. Meanwhile
 // others are served, and its turn is not lost.
-func (u *Uploads) propose(now time.Time, p *peer, part Part) {
-	p.offer = &offered{part.Root, part.Piece, now.Add(offerTime)}
-	u.asked = append(u.asked, p)
+func (u *Uploads) propose(now time.Time, p *peer, i int) {
+	part := p.parts[i]
+	for i := range p.parts {
+		if q := &p.parts[i]; q.Tied && q.Root == part.Root && q.Piece == part.Piece {
+			u.mark(p, q, true, true)
+		}
+	}
+	u.asked = append(u.asked, offered{p, part.Root, part.Piece, now.Add(offerTime)})
 	u.offers = append(u.offers, Offer{p.key, part.Root, part.Piece})
 	u.expose(now, p)
 }
+
+// promises is how many blocks may be offered, or taken and not sent, at once: so
+// many that the line does not run dry while offers are answered. What is
+// promised is kept from others who could send it.
+func (u *Uploads) promises() int {
+	bytes := 0.0
+	if u.line.time >= windowKnown {
+		bytes = u.line.rate() * promise.Seconds()
+	}
+	return int(min(max(bytes, leastPromised), mostPromised)) / u.cfg.Block
+}
+
+// restrain keeps tied parts from being offered while enough is promised.
+func (u *Uploads) restrain(now time.Time) {
+	if shut := u.promised >= u.promises(); shut != u.shut {
+		u.shut = shut
+		for _, key := range slices.Sorted(maps.Keys(u.peers)) {
+			if p := u.peers[key]; p.tied > 0 {
+				u.expose(now, p)
+			}
+		}
+	}
+}
+
+// offerable reports whether tied parts of a peer may be offered now.
+func (u *Uploads) offerable(p *peer) bool { return !u.shut && p.promised < u.promises()/2 }
 
 // send takes a frame off a peer's queue and puts it on the way.
 func (u *Uploads) send(now time.Time, p *peer) Part {
@@ -94,42 +133,55 @@ func (u *Uploads) take(p *peer) Part {
 	} else {
 		p.parts = append(p.parts[:i], p.parts[i+1:]...)
 	}
-	p.add(part, -part.Count)
+	u.add(p, part, -part.Count)
 	p.turn -= part.bytes(u.cfg.Block)
 	return part
 }
 
 // choose returns which part of a peer's queue goes out: what is urgent, then the
-// piece begun last, then the one of which fewest copies are known, and what is
-// tied after what is not. A newcomer whom the ledger named for his free set
-// begins nothing else.
+// piece begun last, then the one of which fewest copies are known.
 func (u *Uploads) choose(p *peer) int {
-	best, fewest, begun := 0, 1<<10, -1
-	gratis, looked := p.turn <= 0 && p.gratis > 0 && !u.gave(p), 0
+	begun := -1
+	best := u.rarest(p, func(i int, q *Part) bool {
+		if begun < 0 && !q.Tied && p.begun(*q) {
+			begun = i
+		}
+		return !q.Tied
+	})
+	if begun >= 0 && !p.parts[best].Urgent {
+		return begun
+	}
+	return best
+}
+
+// toOffer returns which part of a peer's queue to offer it now, -1 for none.
+func (u *Uploads) toOffer(p *peer) int {
+	if !p.offering || p.tied == 0 {
+		return -1
+	}
+	return u.rarest(p, func(_ int, q *Part) bool { return q.Tied && !q.promised })
+}
+
+// rarest returns the part of a peer's queue, of those that may be, that is urgent
+// or of which fewest copies are known; -1 if there is none. A newcomer whom the
+// ledger named for his free set begins nothing else.
+func (u *Uploads) rarest(p *peer, may func(int, *Part) bool) int {
+	best, fewest, looked := -1, 1<<10, 0
+	gratis := p.turn <= 0 && p.gratis > 0 && !u.gave(p)
 	for i := range p.parts {
 		q := &p.parts[i]
-		if gratis && (!q.Free || q.Tied) || q.Tied && p.offer != nil {
+		if !may(i, q) || gratis && !q.Free {
 			continue
 		}
 		if looked++; looked > look {
 			break
 		}
-		if q.Urgent && !q.Tied {
+		if q.Urgent {
 			return i
 		}
-		if begun < 0 && p.begun(*q) {
-			begun = i
-		}
-		known := u.Known(q.Root, q.Piece)
-		if q.Tied {
-			known += 1 << 9
-		}
-		if known < fewest {
+		if known := u.Known(q.Root, q.Piece); known < fewest {
 			best, fewest = i, known
 		}
-	}
-	if begun >= 0 {
-		return begun
 	}
 	return best
 }
@@ -190,7 +242,7 @@ func (u *Uploads) OnAcked(now time.Time, key PeerKey, n int) {
 	p.flights = slices.Delete(p.flights, i, i+1)
 	p.window.arrive(now, n)
 	p.window.came(now.Sub(f.at))
-	p.window.pull(n, now.Sub(f.at))
+	p.window.pull(n, now.Sub(f.at), u.line.buffered())
 	u.line.near(p.window.trip)
 	if f.off { // it took longer than we thought: the line is slower, not the peer silent
 		u.line.lose(now, -n)
@@ -219,13 +271,18 @@ func (u *Uploads) trim() {
 // settle lets go of frames that must have left our line long ago.
 func (u *Uploads) settle(now time.Time) {
 	u.wake = time.Time{}
-	for len(u.asked) > 0 && !now.Before(u.asked[0].offer.until) {
-		p := u.asked[0]
-		u.answered(p, p.offer.root, p.offer.piece)
-		u.expose(now, p)
+	for len(u.asked) > 0 && !now.Before(u.asked[0].until) {
+		o := u.asked[0]
+		u.asked = u.asked[1:]
+		for i := range o.peer.parts {
+			if q := &o.peer.parts[i]; q.Tied && q.Root == o.root && q.Piece == o.piece {
+				u.mark(o.peer, q, true, false)
+			}
+		}
+		u.expose(now, o.peer)
 	}
 	if len(u.asked) > 0 {
-		u.wake = u.asked[0].offer.until
+		u.wake = u.asked[0].until
 	}
 	for _, f := range u.onLine {
 		if f.off {
@@ -246,8 +303,8 @@ func (u *Uploads) settle(now time.Time) {
 
 // expose tells the ledger of the blocks of a peer that may be sent now.
 func (u *Uploads) expose(now time.Time, p *peer) {
-	want := p.blocks
-	if p.offer != nil {
+	want := p.blocks - p.offered
+	if p.offering = u.offerable(p); !p.offering {
 		want -= p.tied
 	}
 	if p.busy >= u.cfg.MaxBusy || p.window.full() || p.late {
@@ -255,7 +312,11 @@ func (u *Uploads) expose(now time.Time, p *peer) {
 	}
 	free := 0
 	if u.givers > 0 && !u.gave(p) {
-		free = min(p.free, want)
+		free = p.free
+		if p.offering {
+			free += p.tiedFree
+		}
+		free = min(free, want)
 	}
 	bytes := func(blocks int) int64 { return int64(blocks) * int64(u.cfg.Block) }
 	if d := free - p.gratis; d > 0 {
@@ -291,7 +352,7 @@ func (u *Uploads) give(now time.Time, p *peer, giver bool) {
 	}
 	if (before > 0) != (u.givers > 0) {
 		for _, key := range slices.Sorted(maps.Keys(u.peers)) {
-			if other := u.peers[key]; other.free > 0 && !u.gave(other) {
+			if other := u.peers[key]; other.free+other.tiedFree > 0 && !u.gave(other) {
 				u.expose(now, other)
 			}
 		}

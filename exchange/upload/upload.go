@@ -24,6 +24,7 @@ type Part struct {
 	Urgent       bool // a reader waits for it
 	Free         bool // of the free set of a newcomer at the peer's address
 	Tied         bool // asked of others too: to be offered before it is sent
+	promised     bool // offered, or taken and not sent yet
 }
 
 // Offer tells a peer that a piece which it asked of others too would be sent
@@ -51,56 +52,66 @@ type Config struct {
 }
 
 const (
-	offerTime = 2 * time.Second       // for the answer to an offer; then it is made again in its turn
-	look      = 64                    // parts of a queue that are looked at: bounds what choosing costs, and how far one is moved forward
-	forgotten = 50 * time.Millisecond // beyond twice what it should take, for machines that are busy
+	offerTime     = 2 * time.Second        // for the answer to an offer; then it is made again in its turn
+	promise       = 200 * time.Millisecond // of the line's rate may be promised: an offer and its answer each wait in a line's buffers
+	leastPromised = 1 << 20                // bytes that may be in any case: a piece
+	mostPromised  = 16 << 20               // and at most
+	look          = 64                     // parts of a queue that are looked at: bounds what choosing costs, and how far one is moved forward
+	forgotten     = 50 * time.Millisecond  // beyond twice what it should take, for machines that are busy
 )
 
 // Uploads decides what to send next. It is not safe for use by several
 // goroutines. A peer exists from OnPeer until OnGone.
 //
 // Invariant: the ledger knows of as many blocks of a peer as its queue has, less
-// those that are tied while an offer waits for its answer, and of none while its
-// window is full or MaxBusy frames of it are being sent. So whom the ledger
-// names has something to be sent or offered. See TestBooks.
+// those that are offered, and all that are tied while enough is promised, and of
+// none while its window is full or MaxBusy frames of it are being sent. So whom
+// the ledger names has something to be sent or offered. See TestBooks.
 type Uploads struct {
-	cfg    Config
-	ledger *ledger.Ledger
-	peers  map[PeerKey]*peer
-	givers int                      // peers that gave something and have something to be sent
-	copies map[RootKey][]uint8      // by piece, as far as known, up to 255
-	only   map[RootKey]map[int]gift // pieces that one peer has, and from us alone
-	line   window
-	onLine []*flight // frames that count for the line, oldest first
-	wake   time.Time
-	turns  []*peer // whose turn has begun and is not over, in the order of begin
-	offers []Offer // for Offers
-	asked  []*peer // offers without an answer, oldest first
+	cfg      Config
+	ledger   *ledger.Ledger
+	peers    map[PeerKey]*peer
+	givers   int                      // peers that gave something and have something to be sent
+	copies   map[RootKey][]uint8      // by piece, as far as known, up to 255
+	only     map[RootKey]map[int]gift // pieces that one peer has, and from us alone
+	line     window
+	onLine   []*flight // frames that count for the line, oldest first
+	wake     time.Time
+	turns    []*peer   // whose turn has begun and is not over, in the order of begin
+	offers   []Offer   // for Offers
+	asked    []offered // without an answer, oldest first
+	ties     int       // blocks that are tied and not offered
+	promised int       // blocks that are promised
+	shut     bool      // so many that nothing more is offered
 }
 
 // peer is whom we send to.
 type peer struct {
-	key     PeerKey
-	place   string // where it is; "" if unknown
-	parts   []Part // in the order asked
-	blocks  int    // in parts
-	tied    int    // of these in Tied parts
-	free    int    // and in Free parts that are not tied
-	offer   *offered
-	late    bool // a frame is overdue: its own line stands still, or is what is slow
-	exposed int  // blocks that the ledger knows of
-	gratis  int  // of these as free
-	giver   bool // counted in givers
-	busy    int  // frames between Next and OnSent
-	root    RootKey
-	piece   int // begun last; -1: none
-	turn    int // bytes left of its turn, which is for the rest of one piece
-	window  window
-	flights []*flight // not acknowledged, oldest first
+	key      PeerKey
+	place    string // where it is; "" if unknown
+	parts    []Part // in the order asked
+	blocks   int    // in parts
+	tied     int    // of these in Tied parts that are not offered
+	offered  int    // and in those that are
+	promised int    // in promised parts: offered ones, and others
+	free     int    // in Free parts that are not tied
+	tiedFree int    // and in those that are, and are not offered
+	late     bool   // a frame is overdue: its own line stands still, or is what is slow
+	offering bool   // its tied parts are exposed
+	exposed  int    // blocks that the ledger knows of
+	gratis   int    // of these as free
+	giver    bool   // counted in givers
+	busy     int    // frames between Next and OnSent
+	root     RootKey
+	piece    int // begun last; -1: none
+	turn     int // bytes left of its turn, which is for the rest of one piece
+	window   window
+	flights  []*flight // not acknowledged, oldest first
 }
 
 // offered is an offer that waits for its answer.
 type offered struct {
+	peer  *peer
 	root  RootKey
 	piece int
 	until time.Time
@@ -158,7 +169,8 @@ func (u *Uploads) OnGone(now time.Time, key PeerKey) {
 		u.land(now, f)
 	}
 	u.trim()
-	u.asked = slices.DeleteFunc(u.asked, func(q *peer) bool { return q == p })
+	u.asked = slices.DeleteFunc(u.asked, func(o offered) bool { return o.peer == p })
+	u.ties, u.promised = u.ties-p.tied, u.promised-p.promised
 	u.ledger.OnGone(now, key)
 }
 
@@ -172,21 +184,39 @@ func (u *Uploads) Queue(now time.Time, key PeerKey, part Part) bool {
 		u.expose(now, p)
 		return true
 	}
+	part.promised = false
 	p.parts = append(p.parts, part)
-	p.add(part, part.Count)
+	u.add(p, part, part.Count)
 	u.expose(now, p)
 	return true
 }
 
-// add counts blocks of a part in, or out.
-func (p *peer) add(part Part, blocks int) {
+// add counts blocks of a part of a peer's queue in, or out.
+func (u *Uploads) add(p *peer, part Part, blocks int) {
 	p.blocks += blocks
+	if part.promised {
+		p.promised += blocks
+		u.promised += blocks
+	}
 	switch {
+	case part.Tied && part.promised:
+		p.offered += blocks
 	case part.Tied:
 		p.tied += blocks
+		u.ties += blocks
+		if part.Free {
+			p.tiedFree += blocks
+		}
 	case part.Free:
 		p.free += blocks
 	}
+}
+
+// mark changes the flags of a part.
+func (u *Uploads) mark(p *peer, part *Part, tied, promised bool) {
+	u.add(p, *part, -part.Count)
+	part.Tied, part.promised = tied, promised
+	u.add(p, *part, part.Count)
 }
 
 // untie makes the tied parts of a piece like any other: the peer takes it. False
@@ -194,11 +224,8 @@ func (p *peer) add(part Part, blocks int) {
 func (u *Uploads) untie(p *peer, part Part) (found bool) {
 	for i := range p.parts {
 		if q := &p.parts[i]; q.Tied && q.Root == part.Root && q.Piece == part.Piece {
-			q.Tied, found = false, true
-			p.tied -= q.Count
-			if q.Free {
-				p.free += q.Count
-			}
+			u.mark(p, q, false, q.promised)
+			found = true
 		}
 	}
 	u.answered(p, part.Root, part.Piece)
@@ -207,10 +234,7 @@ func (u *Uploads) untie(p *peer, part Part) (found bool) {
 
 // answered ends the offer of a piece.
 func (u *Uploads) answered(p *peer, root RootKey, piece int) {
-	if p.offer != nil && p.offer.root == root && p.offer.piece == piece {
-		p.offer = nil
-		u.asked = slices.DeleteFunc(u.asked, func(q *peer) bool { return q == p })
-	}
+	u.asked = slices.DeleteFunc(u.asked, func(o offered) bool { return o.peer == p && o.root == root && o.piece == piece })
 }
 
 // Offers returns the offers to make now, once each.
@@ -236,14 +260,13 @@ func (u *Uploads) remove(now time.Time, key PeerKey, match func(Part) bool) {
 		return
 	}
 	kept := p.parts[:0]
-	p.blocks, p.tied, p.free = 0, 0, 0
 	for _, q := range p.parts {
 		if match(q) {
 			u.answered(p, q.Root, q.Piece)
+			u.add(p, q, -q.Count)
 			continue
 		}
 		kept = append(kept, q)
-		p.add(q, q.Count)
 	}
 	p.parts = kept
 	u.expose(now, p)
