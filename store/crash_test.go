@@ -100,6 +100,9 @@ func noise(seed, n int) []byte {
 // final name is absent or whole, and the download completes.
 func TestCrash(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("many steps of one goroutine")
+	}
 	src := sample(t, 4)
 	c := load(t, src)
 	steps := 2*len(c.pieces) + 2

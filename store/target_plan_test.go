@@ -58,6 +58,9 @@ func (l *stepLayer) remove(root *os.Root, rel string) error {
 // brings the new version, with nothing left beside it.
 func TestUpdateCrash(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("many steps of one goroutine")
+	}
 	for _, file := range []bool{false, true} {
 		one, two := twoVersions(t, file)
 		if !file {
