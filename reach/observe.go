@@ -31,13 +31,8 @@ func (r *Reach) watch(sub event.Subscription) {
 			if !ok {
 				return
 			}
-			switch e := e.(type) {
-			case event.EvtPeerIdentificationCompleted:
+			if e, ok := e.(event.EvtPeerIdentificationCompleted); ok {
 				r.onIdentified(e)
-			case event.EvtLocalAddressesUpdated:
-				r.mu.Lock()
-				r.book.OnMapped(r.mapped())
-				r.mu.Unlock()
 			}
 		}
 	}
@@ -113,9 +108,10 @@ func (r *Reach) mind() {
 			return
 		case <-tick.C:
 		}
-		own := interfaces()
+		own, mapped := interfaces(), r.mapped() // libp2p does not tell of a mapping while relays stand for its addresses
 		r.mu.Lock()
 		gone, changed := r.book.OnInterfaces(own)
+		r.book.OnMapped(mapped)
 		r.mu.Unlock()
 		if changed {
 			r.moved(gone)

@@ -161,6 +161,17 @@ func (n *notifiee) Connected(_ network.Network, c network.Conn) {
 	}
 }
 
+// called reports whether it is this node's part to begin: it made the connection
+// over the relay.
+func (m *met) called() bool {
+	for c := range m.how {
+		if relayed(c) && c.Stat().Direction == network.DirOutbound {
+			return true
+		}
+	}
+	return false
+}
+
 func (m *met) hasDirect() bool {
 	for c := range m.how {
 		if !relayed(c) {
@@ -201,6 +212,9 @@ func (n *notifiee) Disconnected(_ network.Network, c network.Conn) {
 		return
 	}
 	delete(m.how, c)
+	if !relayed(c) && m.called() && !m.hasDirect() && m.active == 0 && r.ctx.Err() == nil {
+		r.again(c.RemotePeer(), retrySoon) // the peer gave up what was connected here
+	}
 	if len(m.how) == 0 && m.active == 0 && len(m.notices) == 0 {
 		delete(r.peers, c.RemotePeer())
 	}
@@ -252,7 +266,11 @@ func (r *Reach) over(p peer.ID, ok, caller bool) {
 		return
 	}
 	m.wait = min(max(2*m.wait, retryFirst), retryMax)
-	wait := m.wait
+	r.again(p, m.wait)
+}
+
+// again meets p after a while, if there is still only a relay between. mu is held.
+func (r *Reach) again(p peer.ID, wait time.Duration) {
 	r.wg.Go(func() {
 		if pause(r.ctx, wait) != nil {
 			return

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"io"
 	"net/netip"
 	"slices"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peerstore"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+	"github.com/multiformats/go-multistream"
 	"github.com/shoal-p2p/shoal/reach/plan"
 )
 
@@ -29,6 +31,7 @@ const (
 	meetTimeout  = 40 * time.Second
 	searchTime   = 11 * time.Second
 	lastGrace    = 3 * time.Second
+	retrySoon    = 300 * time.Millisecond
 	retryFirst   = 30 * time.Second // until a pair that did not meet tries again
 	retryMax     = 10 * time.Minute
 )
@@ -48,7 +51,7 @@ func (r *Reach) meet(p peer.ID) {
 func (r *Reach) call(ctx context.Context, p peer.ID) error {
 	short, cancel := context.WithTimeout(ctx, offerTimeout)
 	defer cancel()
-	st, err := r.host.NewStream(network.WithAllowLimitedConn(network.WithNoDial(short, "meet"), "meet"), p, r.id("punch"))
+	st, talk, err := r.begin(short, p)
 	if err != nil {
 		return fmt.Errorf("open stream: %w", err)
 	}
@@ -57,10 +60,10 @@ func (r *Reach) call(ctx context.Context, p peer.ID) error {
 	mine := r.offer()
 	_ = st.SetDeadline(time.Now().Add(offerTimeout))
 	from := time.Now()
-	if err := write(st, mine); err != nil {
+	if err := write(talk, mine); err != nil {
 		return fmt.Errorf("offer: %w", err)
 	}
-	in := bufio.NewReaderSize(st, maxMessage)
+	in := bufio.NewReaderSize(talk, maxMessage)
 	theirs, err := read(in)
 	if err != nil {
 		return fmt.Errorf("their offer: %w", err)
@@ -78,7 +81,7 @@ func (r *Reach) call(ctx context.Context, p peer.ID) error {
 		if i == 0 && neighbours(mine.outside, theirs.outside) {
 			m.addrs = r.near()
 		}
-		if err := write(st, m); err != nil {
+		if err := write(talk, m); err != nil {
 			return fmt.Errorf("begin: %w", err)
 		}
 		if pause(ctx, rtt/2) != nil {
@@ -95,10 +98,31 @@ func (r *Reach) call(ctx context.Context, p peer.ID) error {
 	if !search || ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if err := write(st, message{try: uint64(attempts) + 1, search: true}); err != nil {
+	if err := write(talk, message{try: uint64(attempts) + 1, search: true}); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
 	return r.search(ctx, p, mine, theirs, callers)
+}
+
+// begin opens the stream on which two nodes meet, and gives what is written to and
+// read from it. libp2p's host would wait until the peer is identified, a round trip
+// for nothing: whoever does not speak the protocol ends the stream. Members wait,
+// since nothing is said to a peer before it is admitted.
+func (r *Reach) begin(ctx context.Context, p peer.ID) (network.Stream, io.ReadWriter, error) {
+	ctx = network.WithAllowLimitedConn(network.WithNoDial(ctx, "meet"), "meet")
+	if r.host != r.inner {
+		st, err := r.host.NewStream(ctx, p, r.id("punch"))
+		return st, st, err
+	}
+	st, err := r.inner.Network().NewStream(ctx, p)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := st.SetProtocol(r.id("punch")); err != nil {
+		_ = st.Reset()
+		return nil, nil, err
+	}
+	return st, multistream.NewMSSelect(st, r.id("punch")), nil
 }
 
 // answerPunch is the called's part.

@@ -135,9 +135,7 @@ func (r *Reach) Bind(h host.Host) { r.inner = h }
 
 // Start begins, on the host as members use it; Close ends it, before the host.
 func (r *Reach) Start(h host.Host) error {
-	sub, err := r.inner.EventBus().Subscribe([]any{
-		new(event.EvtPeerIdentificationCompleted), new(event.EvtLocalAddressesUpdated),
-	}, eventbus.BufSize(256), eventbus.Name("shoal/reach"))
+	sub, err := r.inner.EventBus().Subscribe(new(event.EvtPeerIdentificationCompleted), eventbus.BufSize(256), eventbus.Name("shoal/reach"))
 	if err != nil {
 		return fmt.Errorf("watch how others see this node: %w", err)
 	}
