@@ -13,13 +13,15 @@ import (
 
 // met is what is known of a peer that is connected or being dialled.
 type met struct {
-	dialled time.Time             // when the way to it was first looked for
-	active  int                   // attempts to meet, ours and its own
-	failed  bool                  // the last one did not succeed
-	wait    time.Duration         // until the next
-	how     map[network.Conn]way  // by its connections
-	direct  map[*func()]func()    // to be called when it is connected directly
-	notices map[peer.ID]time.Time // relays that carry no data for it until then
+	dialled  time.Time             // when the way to it was first looked for
+	active   int                   // attempts to meet, ours and its own
+	failed   bool                  // the last one did not succeed
+	lost     bool                  // a direct connection ended while a relay stands that we asked for
+	regained int                   // times that we met anew for that
+	wait     time.Duration         // until the next
+	how      map[network.Conn]way  // by its connections
+	direct   map[*func()]func()    // to be called when it is connected directly
+	notices  map[peer.ID]time.Time // relays that carry no data for it until then
 }
 
 // way is how a connection came to be.
@@ -212,8 +214,8 @@ func (n *notifiee) Disconnected(_ network.Network, c network.Conn) {
 		return
 	}
 	delete(m.how, c)
-	if !relayed(c) && m.called() && !m.hasDirect() && m.active == 0 && r.ctx.Err() == nil {
-		r.again(c.RemotePeer(), retrySoon) // the peer gave up what was connected here
+	if m.lost = m.lost || !relayed(c) && m.called() && !m.hasDirect(); m.lost && m.active == 0 {
+		r.regain(c.RemotePeer(), m)
 	}
 	if len(m.how) == 0 && m.active == 0 && len(m.notices) == 0 {
 		delete(r.peers, c.RemotePeer())
@@ -261,12 +263,29 @@ func (r *Reach) over(p peer.ID, ok, caller bool) {
 	m := r.of(p)
 	m.active--
 	m.failed = !ok
+	if m.lost && caller {
+		r.regain(p, m)
+		return
+	}
 	if ok || !caller || r.ctx.Err() != nil {
 		m.wait = 0
 		return
 	}
 	m.wait = min(max(2*m.wait, retryFirst), retryMax)
 	r.again(p, m.wait)
+}
+
+// regain meets p anew that gave up a connection which stood here: with both sides
+// dialling, each may give up the other's. mu is held.
+func (r *Reach) regain(p peer.ID, m *met) {
+	m.lost = false
+	wait := time.Duration(retrySoon)
+	if m.regained++; m.regained > retriesSoon {
+		wait = retryMax
+	}
+	if r.ctx.Err() == nil {
+		r.again(p, wait)
+	}
 }
 
 // again meets p after a while, if there is still only a relay between. mu is held.

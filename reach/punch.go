@@ -32,6 +32,7 @@ const (
 	searchTime   = 11 * time.Second
 	lastGrace    = 3 * time.Second
 	retrySoon    = 300 * time.Millisecond
+	retriesSoon  = 5
 	retryFirst   = 30 * time.Second // until a pair that did not meet tries again
 	retryMax     = 10 * time.Minute
 )
