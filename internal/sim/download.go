@@ -33,10 +33,15 @@ func (c *Crowd) begin(p *peer) {
 // and said what it has.
 func (c *Crowd) meet(l *link) {
 	now, p := c.clock(), l.self
-	tells := l.other.tells()
-	if tells && l.other.count < len(c.sizes) {
+	if l.other.tells() && l.other.count < len(c.sizes) {
 		l.other.runs(func(first, count int) { p.uploads.OnHave(now, ledger.PeerKey(l.other.key), root, first, count) })
 	}
+	c.know(l)
+}
+
+// know introduces the other end to the picker.
+func (c *Crowd) know(l *link) {
+	now, p := c.clock(), l.self
 	if p.picker == nil {
 		return
 	}
@@ -44,7 +49,7 @@ func (c *Crowd) meet(l *link) {
 	key := pick.PeerKey(l.other.key)
 	p.picker.OnPeer(now, key, c.cfg.Path, 2*l.delay)
 	p.policy.met(c, l.other.key)
-	if tells {
+	if l.other.tells() {
 		l.other.runs(func(first, count int) {
 			p.picker.OnHave(now, key, first, count)
 			p.policy.gained(c, p, l.other, first, count)
@@ -372,12 +377,13 @@ func (c *Crowd) learnCopies(p *peer) {
 // tells reports whether a peer says what it has.
 func (p *peer) tells() bool { return !p.spec.Rides || p.spec.Claims }
 
-// dropPeer gives up on a peer that sends nothing; its session stays.
+// dropPeer gives up on a peer that sends nothing; its session stays, and a later
+// lookup may bring it back.
 func (c *Crowd) dropPeer(l *link) {
 	for _, in := range l.pending {
 		c.cancel(l, in.piece)
 	}
-	l.pending = nil
+	l.pending, l.known = nil, false
 	l.self.picker.OnGone(c.clock(), pick.PeerKey(l.other.key))
 	l.self.policy.gone(c, l.self, l.other.key)
 	c.dropped++

@@ -156,8 +156,16 @@ func (c *Crowd) meetSome(p *peer, n int) {
 
 // lookAgain has a peer that gets nothing look for others.
 func (c *Crowd) lookAgain(p *peer) {
-	if c.cfg.View > 0 && c.now-p.useful > starved && c.now-p.sought > seekEvery {
-		p.sought = c.now
+	if c.now-p.useful <= starved || c.now-p.sought <= seekEvery {
+		return
+	}
+	p.sought = c.now
+	for _, l := range p.links {
+		if l.live && !l.known {
+			c.know(l)
+		}
+	}
+	if c.cfg.View > 0 {
 		c.meetSome(p, c.cfg.View/4)
 	}
 }
