@@ -206,7 +206,10 @@ func (s *Session) onPeers(p *pb.Peers) error {
 	}
 	var met []peer.AddrInfo
 	for _, b := range p.Records[:s.mayTell(r, len(p.Records))] {
-		if info, err := readRecord(b); err == nil && info.ID != s.x.host.ID() {
+		if s.x.met(b) {
+			continue
+		}
+		if info, err := readRecord(b); err == nil {
 			met = append(met, info)
 		}
 	}
@@ -214,6 +217,18 @@ func (s *Session) onPeers(p *pb.Peers) error {
 		r.deliver(Met{Of: r, From: s, Peers: met})
 	}
 	return nil
+}
+
+// met reports whether a record says that it is of somebody with whom there is a
+// session, or of ourselves: in a small crowd nearly all are, and to verify a
+// signature costs more than all else about a record.
+func (x *Exchange) met(b []byte) bool {
+	env, err := record.UnmarshalEnvelope(b)
+	if err != nil {
+		return false
+	}
+	id, err := peer.IDFromPublicKey(env.PublicKey)
+	return err == nil && (id == x.host.ID() || x.session(id) != nil)
 }
 
 // mayTell is how many of n records of peers are taken of s for a root now.

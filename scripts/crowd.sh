@@ -139,22 +139,29 @@ crowd_await() {
 # and then runs COMMAND in its host; its status and the times of its start and end
 # go to HOST.end, what it prints to HOST.get and HOST.say, what it cost to HOST.cost.
 crowd_wait() {
-	local host=$1 ns=$crowd_id$1 delay=$((crowd[over] ? RANDOM * crowd[over] * 1000 / 32768 : 0)) from child
+	local host=$1 delay=$((crowd[over] ? RANDOM * crowd[over] * 1000 / 32768 : 0))
 	shift
-	(
-		: <"$home/gate"
-		((delay == 0)) || sleep "$((delay / 1000)).$(printf %03d $((delay % 1000)))"
-		trap 'kill "$child"; exit 143' TERM
-		from=$EPOCHREALTIME
-		timeout "$limit" ip netns exec "$ns" "$@" </dev/null >"$home/$host.get" 2>"$home/$host.say" &
-		child=$!
-		wait "$child"
-		echo "$? $from $EPOCHREALTIME" >"$home/$host.end"
-		times >"$home/$host.cost"
-	) &
+	ip netns exec "$crowd_id$host" bash -c "$crowd_waiter" bash "$home" "$host" "$limit" \
+		"$((delay / 1000)).$(printf %03d $((delay % 1000)))" "$@" &
 	pids[$!]=1
 	waiting[$host]=$!
 }
+
+# What waits is in its host already: to get there costs as much of a core as a get.
+# Arguments: home, host, the longest time, the delay in seconds, the command.
+crowd_waiter='
+	home=$1 host=$2 limit=$3 delay=$4
+	shift 4
+	: <"$home/gate"
+	[ "$delay" = 0.000 ] || sleep "$delay"
+	trap "kill \$child; exit 143" TERM
+	from=$EPOCHREALTIME
+	timeout "$limit" "$@" </dev/null >"$home/$host.get" 2>"$home/$host.say" &
+	child=$!
+	wait "$child"
+	echo "$? $from $EPOCHREALTIME" >"$home/$host.end"
+	times >"$home/$host.cost"
+'
 
 # crowd_sent HOST: bytes and packets that left a host, headers and all.
 crowd_sent() { tc -n "$crowd_id$1" -s qdisc show dev eth0 | crowd_sum; }
