@@ -2,13 +2,17 @@ package exchange
 
 import (
 	"context"
+	"crypto/rand"
 	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/record"
+	"github.com/multiformats/go-multiaddr"
 	"github.com/shoal-p2p/shoal/exchange/pb"
 	"github.com/shoal-p2p/shoal/internal/testnet"
 	"github.com/shoal-p2p/shoal/merkle"
@@ -170,7 +174,7 @@ func TestRecordsAreBounded(t *testing.T) {
 		r.Join(s)
 		await[Opened](t, events)
 		until(t, "the record", func() bool { return n[0].x.record(n[1].h.ID()) != nil })
-		good := n[0].x.record(n[1].h.ID())
+		good := strangersRecord(t)
 		bad := slices.Clone(good)
 		bad[len(bad)-1] ^= 1
 		tell := func(record []byte, times int) {
@@ -189,6 +193,11 @@ func TestRecordsAreBounded(t *testing.T) {
 		tell(bad, 1)
 		if met := drainMet(events); len(met) > 0 {
 			t.Errorf("a forged record: %v", met)
+		}
+		s.members[r].tellFrom = time.Time{}
+		tell(n[0].x.record(n[1].h.ID()), 1)
+		if met := drainMet(events); len(met) > 0 {
+			t.Errorf("who is a peer already: %v", met)
 		}
 		for range 10 {
 			tell(good, maxPeers)
@@ -231,4 +240,26 @@ func TestTransfersAreProtected(t *testing.T) {
 			t.Error("protected for ever")
 		}
 	})
+}
+
+// strangersRecord is the signed record of somebody who is not here.
+func strangersRecord(t *testing.T) []byte {
+	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := peer.IDFromPrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info := peer.AddrInfo{ID: id, Addrs: []multiaddr.Multiaddr{multiaddr.StringCast("/ip4/11.0.0.9/tcp/7461")}}
+	env, err := record.Seal(peer.PeerRecordFromAddrInfo(info), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := env.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }

@@ -224,7 +224,7 @@ func (n *Node) newDownload(ctx context.Context, a attempt) (d *download, shared 
 // another: peers first, then workers, then the disk.
 func (d *download) close(ctx context.Context) {
 	yielded := errors.Is(context.Cause(ctx), errYield) && d.result == nil
-	if d.result != nil && !d.look.told {
+	if d.have.Count() > 0 && !d.look.told { // it was too fast
 		d.n.announce(d.target.Root)
 	}
 	d.cancel()
