@@ -287,7 +287,7 @@ func TestPromises(t *testing.T) {
 	const peers = 5
 	l := newLine(3<<20, time.Millisecond)
 	for i := range peers {
-		l.u.OnPeer(l.now, peerOf(byte(i)), ledger.Balance{})
+		l.u.OnPeer(l.now, peerOf(byte(i)), ledger.Balance{Received: 1 << 20})
 		l.u.OnTrip(peerOf(byte(i)), l.trip)
 		for piece := range 30 {
 			l.u.Queue(l.now, peerOf(byte(i)), Part{Root: 1, Piece: peers*piece + i, Count: 16, Size: 1 << 20, Tied: true})

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/shoal-p2p/shoal/exchange/ledger"
 )
 
 // Next returns the frame to send now; false if nobody waits or enough is on the
@@ -24,6 +26,9 @@ func (u *Uploads) Next(now time.Time) (PeerKey, Part, bool) {
 			break
 		}
 		p := u.peers[key]
+		if full && u.ledger.Served(key) == ledger.Idle {
+			break // who gives nothing is promised nothing while others may come
+		}
 		if i := u.toOffer(p); i >= 0 {
 			u.propose(now, p, i)
 			continue
@@ -143,31 +148,36 @@ func (u *Uploads) take(p *peer) Part {
 func (u *Uploads) choose(p *peer) int {
 	begun := -1
 	best := u.rarest(p, func(i int, q *Part) bool {
-		if begun < 0 && !q.Tied && p.begun(*q) {
+		if begun < 0 && p.begun(*q) {
 			begun = i
 		}
 		return !q.Tied
 	})
-	if begun >= 0 && !p.parts[best].Urgent {
+	if begun >= 0 && (best < 0 || !p.parts[best].Urgent) {
 		return begun
 	}
 	return best
 }
 
-// toOffer returns which part of a peer's queue to offer it now, -1 for none.
+// toOffer returns which part of a peer's queue to offer it now, -1 for none: what
+// others have too waits while there is something that is to be had here alone.
 func (u *Uploads) toOffer(p *peer) int {
-	if !p.offering || p.tied == 0 {
+	plain := p.blocks - p.tied - p.promised
+	if !p.offering || p.tied == 0 || plain > 0 && !u.gratisOnly(p) {
 		return -1
 	}
 	return u.rarest(p, func(_ int, q *Part) bool { return q.Tied && !q.promised })
 }
+
+// gratisOnly reports whether a peer begins nothing now but what is of its free set.
+func (u *Uploads) gratisOnly(p *peer) bool { return p.turn <= 0 && p.gratis > 0 && !u.gave(p) }
 
 // rarest returns the part of a peer's queue, of those that may be, that is urgent
 // or of which fewest copies are known; -1 if there is none. A newcomer whom the
 // ledger named for his free set begins nothing else.
 func (u *Uploads) rarest(p *peer, may func(int, *Part) bool) int {
 	best, fewest, looked := -1, 1<<10, 0
-	gratis := p.turn <= 0 && p.gratis > 0 && !u.gave(p)
+	gratis := u.gratisOnly(p)
 	for i := range p.parts {
 		q := &p.parts[i]
 		if !may(i, q) || gratis && !q.Free {
