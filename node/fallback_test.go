@@ -84,7 +84,7 @@ func TestOriginAfterStall(t *testing.T) {
 	way := wayTo(t, a)
 	freeze := sync.OnceFunc(func() { close(way.frozen) })
 	opt := FetchOptions{
-		Origins: []string{url}, Peers: []string{way.addr}, OriginAfter: 500 * time.Millisecond,
+		Origins: []string{url}, Peers: []string{way.addr}, OriginAfter: 2 * time.Second,
 		Progress: func(p Progress) {
 			if p.From.LAN.Bytes >= 2*mib {
 				freeze()
