@@ -90,16 +90,25 @@ func TestUnshareWhileServing(t *testing.T) {
 	target := share(t, a, put(t, "data.bin", noise(156, 6*mib)), AddOptions{})
 	some, hasSome := once()
 	opt := from(a)
-	opt.Timeout = 2 * time.Second
+	opt.Timeout = 5 * time.Second // long enough for the first piece on a busy machine
 	opt.Progress = func(p Progress) {
 		if p.Have > 0 {
 			hasSome()
 		}
 	}
+	ended := make(chan error, 1)
 	atB := begin(t, b, target, opt)
-	<-some
+	go func() {
+		_, err := atB()
+		ended <- err
+	}()
+	select {
+	case <-some:
+	case err := <-ended:
+		t.Fatalf("ended before it had any: %v", err)
+	}
 	must(t, a.Unshare(t.Context(), target.Root.String()))
-	_, err := atB()
+	err := <-ended
 	if e := as[*UnavailableError](t, err); len(e.Liars) != 0 {
 		t.Errorf("liars %v; want none", e.Liars)
 	}
