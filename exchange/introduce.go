@@ -220,8 +220,8 @@ func (s *Session) onPeers(p *pb.Peers) error {
 }
 
 // met reports whether a record says that it is of somebody with whom there is a
-// session, or of ourselves: in a small crowd nearly all are, and to verify a
-// signature costs more than all else about a record.
+// session, or of ourselves: in a small crowd nearly all are, and their signatures
+// need not be verified.
 func (x *Exchange) met(b []byte) bool {
 	env, err := record.UnmarshalEnvelope(b)
 	if err != nil {

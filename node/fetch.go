@@ -216,6 +216,7 @@ func (n *Node) newDownload(ctx context.Context, a attempt) (d *download, shared 
 	for _, s := range n.exchange.Sessions() {
 		d.join(time.Now(), s)
 	}
+	n.announce(a.target.Root)
 	n.wg.Go(func() { d.run(loopCtx) })
 	return d, false, nil
 }
@@ -224,9 +225,6 @@ func (n *Node) newDownload(ctx context.Context, a attempt) (d *download, shared 
 // another: peers first, then workers, then the disk.
 func (d *download) close(ctx context.Context) {
 	yielded := errors.Is(context.Cause(ctx), errYield) && d.result == nil
-	if d.have.Count() > 0 && !d.look.told { // it was too fast
-		d.n.announce(d.target.Root)
-	}
 	d.cancel()
 	if d.phase != ended {
 		d.fail(context.Canceled)

@@ -49,7 +49,6 @@ type lookup struct {
 	sampled time.Time // what peers moved was looked at
 	asked   time.Time // when the last lookup began
 	twice   bool      // one was made since this node was announced
-	told    bool      // the DHT is told that this node fetches the root
 }
 
 func newLookup() lookup {
@@ -170,13 +169,6 @@ func (d *download) advanceLookup(ctx context.Context, now time.Time) time.Time {
 		d.task(ctx, func() exchange.Event { return d.dial(ctx, info) })
 	}
 	next := l.crowd.Deadline()
-	if head := d.started.Add(namedHead); now.Before(head) && d.namedAtWork() {
-		return earlier(next, head)
-	}
-	if !l.told {
-		l.told = true
-		d.n.announce(d.target.Root)
-	}
 	if d.n.router == nil || l.running || d.phase == finishing {
 		return next
 	}
@@ -192,22 +184,6 @@ func (d *download) advanceLookup(ctx context.Context, now time.Time) time.Time {
 	l.running = true
 	d.task(ctx, func() exchange.Event { return d.find(ctx) })
 	return next
-}
-
-// namedHead is how long the DHT is left alone while a peer that the user named is
-// about to serve: a crowd that was given one link begins to exchange pieces
-// sooner if it does not ask and tell the DHT of the same root all at once.
-const namedHead = time.Second
-
-// namedAtWork reports whether a peer that the user named is connected, or may
-// be soon.
-func (d *download) namedAtWork() bool {
-	for _, info := range d.known {
-		if c := d.look.seen[info.ID]; c != nil && c.state <= answered {
-			return true
-		}
-	}
-	return false
 }
 
 // lonely reports whether there is nowhere to look for peers.

@@ -17,8 +17,8 @@ import libtorrent as lt
 PORT = 7471
 PIECE = 256 << 10
 
-# Nothing but the addresses that are given, over TCP; as many slots as there are
-# peers, since fewer leave uplinks idle in a crowd of this size.
+# Nothing but the addresses that are given, over TCP; as many upload slots as
+# libtorrent takes by itself.
 SETTINGS = {
     "enable_dht": False, "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,
     "enable_outgoing_utp": False, "enable_incoming_utp": False,

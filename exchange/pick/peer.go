@@ -263,12 +263,12 @@ func (q *peer) silence(now time.Time) time.Duration {
 func (p *Picker) patience(q *peer) time.Duration {
 	begun, taken := false, false
 	for _, a := range q.tries {
-		begun, taken = begun || a.begun() && !a.whole(), taken || a.taken
+		begun, taken = begun || a.begun() && !a.whole(), taken || a.taken && !a.whole()
 	}
-	if !begun && taken {
+	switch {
+	case !begun && taken:
 		return max(snubTaken, 4*q.rtt)
-	}
-	if !begun {
+	case !begun:
 		return snubMax
 	}
 	d := max(snubMin, 4*q.rtt)

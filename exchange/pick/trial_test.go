@@ -42,3 +42,18 @@ func TestTrial(t *testing.T) {
 		t.Fatalf("the trial is over, and the offer of %d is not taken: %+v", wish, taken)
 	}
 }
+
+// A piece that has come does not make us impatient with a peer in whose queue we
+// wait with another.
+func TestPatience(t *testing.T) {
+	t.Parallel()
+	came, waits := &attempt{taken: true, got: 2, blocks: 2}, &attempt{blocks: 2}
+	p := New(Config{}, []int{1, 1}, nil)
+	if d := p.patience(&peer{tries: []*attempt{came, waits}}); d != snubMax {
+		t.Errorf("patience %v", d)
+	}
+	waits.taken = true
+	if d := p.patience(&peer{tries: []*attempt{came, waits}}); d != snubTaken {
+		t.Errorf("patience %v with one that was offered", d)
+	}
+}

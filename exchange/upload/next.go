@@ -46,11 +46,7 @@ func (u *Uploads) Next(now time.Time) (PeerKey, Part, bool) {
 // others are served, and its turn is not lost.
 func (u *Uploads) propose(now time.Time, p *peer, i int) {
 	part := p.parts[i]
-	for i := range p.parts {
-		if q := &p.parts[i]; q.Tied && q.Root == part.Root && q.Piece == part.Piece {
-			u.mark(p, q, true, true)
-		}
-	}
+	u.mark(p, part.Root, part.Piece, true, true)
 	u.asked = append(u.asked, offered{p, part.Root, part.Piece, now.Add(offerTime)})
 	u.offers = append(u.offers, Offer{p.key, part.Root, part.Piece})
 	u.expose(now, p)
@@ -284,11 +280,7 @@ func (u *Uploads) settle(now time.Time) {
 	for len(u.asked) > 0 && !now.Before(u.asked[0].until) {
 		o := u.asked[0]
 		u.asked = u.asked[1:]
-		for i := range o.peer.parts {
-			if q := &o.peer.parts[i]; q.Tied && q.Root == o.root && q.Piece == o.piece {
-				u.mark(o.peer, q, true, false)
-			}
-		}
+		u.mark(o.peer, o.root, o.piece, true, false)
 		u.expose(now, o.peer)
 	}
 	if len(u.asked) > 0 {

@@ -212,24 +212,27 @@ func (u *Uploads) add(p *peer, part Part, blocks int) {
 	}
 }
 
-// mark changes the flags of a part.
-func (u *Uploads) mark(p *peer, part *Part, tied, promised bool) {
-	u.add(p, *part, -part.Count)
-	part.Tied, part.promised = tied, promised
-	u.add(p, *part, part.Count)
+// mark says of the tied parts of a piece whether they are still tied, and whether
+// they are promised. False if there are none.
+func (u *Uploads) mark(p *peer, root RootKey, piece int, tied, promised bool) (found bool) {
+	for i := range p.parts {
+		if q := &p.parts[i]; q.Tied && q.Root == root && q.Piece == piece {
+			u.add(p, *q, -q.Count)
+			q.Tied, q.promised, found = tied, promised, true
+			u.add(p, *q, q.Count)
+		}
+	}
+	return found
 }
 
 // untie makes the tied parts of a piece like any other: the peer takes it. False
 // if there are none.
-func (u *Uploads) untie(p *peer, part Part) (found bool) {
-	for i := range p.parts {
-		if q := &p.parts[i]; q.Tied && q.Root == part.Root && q.Piece == part.Piece {
-			u.mark(p, q, false, q.promised)
-			found = true
-		}
-	}
+func (u *Uploads) untie(p *peer, part Part) bool {
+	offered := slices.ContainsFunc(p.parts, func(q Part) bool {
+		return q.Tied && q.promised && q.Root == part.Root && q.Piece == part.Piece
+	})
 	u.answered(p, part.Root, part.Piece)
-	return found
+	return u.mark(p, part.Root, part.Piece, false, offered)
 }
 
 // answered ends the offer of a piece.

@@ -9,13 +9,13 @@ const (
 	windowStart = 256 << 10   // before anything is known: a second of 2 Mbit/s
 	windowTau   = time.Second // of the rate
 	windowPiece = 1 << 20     // bytes of a piece
-	mostAheads  = 2.5         // Aheads for which a line may buffer
+	mostAheads  = 5           // half Aheads for which a line may buffer
 	windowKnown = 0.05        // busy seconds from which a rate is believed
 	tripGain    = 1.0 / 8     // of the line's round trip, as TCP smooths it
 )
 
 // window is how many bytes may be on the way: what is acknowledged in a round
-// trip, and a buffer (see buffer). If the round trip is longer than thought, less
+// trip, and a buffer (see buffered). If the round trip is longer than thought, less
 // is on the way than fits, the measured rate is window/trip, and the window grows
 // with every round; if more is in buffers than wanted, it shrinks at once. The
 // rule is TCP Vegas's, with the delay as target.
@@ -69,17 +69,19 @@ func (w *window) size() int {
 	if w.time < windowKnown {
 		return min(max(windowStart, w.min), w.max)
 	}
-	rate := w.rate()
-	return min(max(int(rate*w.trip.Seconds()+w.buffer(rate)), w.min), w.max)
+	return min(max(int(w.rate()*(w.trip+w.buffered()).Seconds()), w.min), w.max)
 }
 
-// buffer is how many bytes of a line wait in buffers: those of Ahead, or up to a
-// piece if it is sent in less than mostAheads. Acknowledgements wait in lines that
-// are as busy as ours, so that with Ahead alone the uplinks of a crowd of homes
-// stood still for 12% of the time.
-func (w *window) buffer(rate float64) float64 {
-	least := rate * w.ahead.Seconds()
-	return min(max(windowPiece, least), mostAheads*least)
+// buffered is for how long a line's buffers hold what to send: Ahead, or up to
+// mostAheads if a piece takes longer. Acknowledgements wait in lines that are as
+// busy as ours, so that with Ahead alone the uplinks of a crowd of homes stood
+// still for 12% of the time.
+func (w *window) buffered() time.Duration {
+	if w.time < windowKnown {
+		return w.ahead
+	}
+	piece := time.Duration(windowPiece / max(w.rate(), 1) * float64(time.Second))
+	return min(max(piece, w.ahead), w.ahead*mostAheads/2)
 }
 
 // rate is in bytes/s, once it is known.
@@ -87,12 +89,8 @@ func (w *window) rate() float64 { return max(w.bytes/w.time, w.best.rate()) }
 
 // slack is the part of the window that waits in buffers.
 func (w *window) slack() int {
-	if w.time < windowKnown || !w.best.on {
-		return int(float64(w.size()) * w.ahead.Seconds() / (w.trip + w.ahead).Seconds())
-	}
-	rate := w.rate()
-	buffer := w.buffer(rate)
-	return int(float64(w.size()) * buffer / (rate*w.trip.Seconds() + buffer))
+	buffered := w.buffered()
+	return int(float64(w.size()) * buffered.Seconds() / (w.trip + buffered).Seconds())
 }
 
 func (w *window) full() bool { return w.out >= w.size() }
@@ -101,15 +99,6 @@ func (w *window) full() bool { return w.out >= w.size() }
 func (w *window) depart(now time.Time, n int) {
 	w.pass(now)
 	w.out += n
-}
-
-// buffered is how long the buffer takes to drain.
-func (w *window) buffered() time.Duration {
-	if w.time < windowKnown || w.rate() <= 0 {
-		return w.ahead
-	}
-	rate := w.rate()
-	return time.Duration(w.buffer(rate) / rate * float64(time.Second))
 }
 
 // pull adapts the window of a peer to a frame that was acknowledged: it grows
