@@ -76,13 +76,18 @@ func (p *Picker) take(a *attempt) {
 			p.cancel(b)
 		}
 	}
-	a.tied, a.taken, a.wish = false, true, false
+	p.own(a)
 	if q.out > 0 {
 		q.since = p.now
 		p.check(q, p.now.Add(snubMin))
 	}
 	p.refresh(piece)
-	p.taken = append(p.taken, Request{Peer: q.key, Piece: piece, Count: a.asked, Again: true})
+}
+
+// own tells a peer that it is the one that is to send a piece.
+func (p *Picker) own(a *attempt) {
+	a.tied, a.taken, a.wish = false, true, false
+	p.taken = append(p.taken, Request{Peer: a.peer.key, Piece: a.piece, Count: a.asked, Again: true})
 }
 
 // OnReject tells that a peer does not serve what it was asked of a piece.

@@ -102,6 +102,9 @@ func (o *office) plan(d *desk) {
 		d.far = kept
 	}
 	for _, q := range plan.Requests {
+		if q.Again {
+			continue // it comes without an offer
+		}
 		if q.Peer == holder {
 			d.far = append(d.far, q)
 			continue

@@ -219,6 +219,9 @@ func (p *Picker) came(a *attempt, n int) {
 			return
 		}
 	}
+	if a.tied { // asked anew, tied, while it came: the rest is not offered
+		p.own(a)
+	}
 	p.refresh(a.piece)
 }
 

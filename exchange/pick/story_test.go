@@ -227,6 +227,9 @@ func (s *story) plan() {
 		s.logf("claim %d", i)
 	}
 	for _, q := range plan.Requests {
+		if q.Again {
+			continue // it comes without an offer
+		}
 		s.logf("ask %s %d: blocks %d-%d", q.Peer, q.Piece, q.First, q.First+q.Count-1)
 		r := s.peers[q.Peer]
 		r.queue = append(r.queue, pending{q, s.now})

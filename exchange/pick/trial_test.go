@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 )
 
 // TestTrial holds that of a peer that has not shown a right piece yet one comes
@@ -56,4 +57,30 @@ func TestPatience(t *testing.T) {
 	if d := p.patience(&peer{tries: []*attempt{came, waits}}); d != snubTaken {
 		t.Errorf("patience %v with one that was offered", d)
 	}
+}
+
+// What comes of a piece that was asked tied, and not taken yet, is under way: the
+// peer is told that the rest is wanted, or each would wait for the other.
+func TestTiedCame(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_700_000_000, 0)
+	p := New(Config{}, []int{1 << 20, 1 << 20}, rand.New(rand.NewPCG(1, 2)))
+	p.WantAll(now)
+	for _, key := range []PeerKey{"a", "b"} {
+		p.OnPeer(now, key, WAN, time.Millisecond)
+		p.OnHave(now, key, 0, 2)
+	}
+	for _, r := range p.Advance(now).Requests {
+		if !r.Tied {
+			continue
+		}
+		p.OnBlocks(now, r.Peer, r.Piece, 1)
+		for _, again := range p.Advance(now).Requests {
+			if again.Again && again.Peer == r.Peer && again.Piece == r.Piece {
+				return
+			}
+		}
+		t.Fatal("it waits for an offer")
+	}
+	t.Fatal("nothing was asked tied")
 }

@@ -155,7 +155,7 @@ func (w *world) check() {
 	if w.u.line.out != line {
 		w.t.Fatalf("%d bytes on the line, %d in flights", w.u.line.out, line)
 	}
-	waits, givers := false, 0
+	waits, givers, promised := false, 0, 0
 	for _, p := range w.u.peers {
 		if p.exposed > 0 && w.u.gave(p) {
 			givers++
@@ -197,6 +197,14 @@ func (w *world) check() {
 				key, p.blocks, sum, p.busy, busy[key], p.exposed, want, p.window.out, way[key])
 		}
 		waits = waits || want > 0
+		for _, q := range p.parts {
+			if q.promised && p.mute == 0 {
+				promised += q.Count
+			}
+		}
+	}
+	if w.u.promised != promised {
+		w.t.Fatalf("%d blocks promised of %d", w.u.promised, promised)
 	}
 	if _, ok := w.u.ledger.Next(w.now); ok != waits {
 		w.t.Fatalf("the ledger says that someone waits: %v; want %v", ok, waits)

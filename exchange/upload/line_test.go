@@ -271,7 +271,7 @@ func TestOffer(t *testing.T) {
 		t.Fatalf("offers %v while the first is sent", o)
 	}
 	l.u.Cancel(l.now, peerOf(0), 1, 0)
-	l.run(l.now.Add(offerTime))
+	l.run(l.now.Add(offerTime + leastMute))
 	if last := l.sent[len(l.sent)-1]; last.Piece != 0 {
 		t.Error("sent without an answer")
 	}
@@ -315,6 +315,30 @@ func TestPromises(t *testing.T) {
 		}
 	}
 	if got := float64(l.bytes()) / end.Sub(from).Seconds(); got < 0.93*l.rate {
+		t.Errorf("%.0f bytes/s of %.0f", got, l.rate)
+	}
+}
+
+// Peers that do not answer offers keep nobody else from being served.
+func TestUnanswered(t *testing.T) {
+	t.Parallel()
+	l := newLine(3<<20, time.Millisecond)
+	for i := range 5 {
+		l.u.OnPeer(l.now, peerOf(byte(i)), ledger.Balance{})
+		l.u.OnTrip(peerOf(byte(i)), l.trip)
+		for piece := range 100 {
+			l.u.Queue(l.now, peerOf(byte(i)), Part{Root: 1, Piece: piece, Count: 16, Size: 1 << 20, Tied: true})
+		}
+	}
+	for end := l.now.Add(20 * time.Second); l.now.Before(end); {
+		l.run(l.now.Add(10 * time.Millisecond))
+		for _, o := range l.u.Offers() {
+			if o.Peer == peerOf(4) {
+				l.u.Queue(l.now, o.Peer, Part{Root: 1, Piece: o.Piece, Count: 16, Size: 1 << 20})
+			}
+		}
+	}
+	if got := float64(l.bytes()) / 20; got < 0.7*l.rate {
 		t.Errorf("%.0f bytes/s of %.0f", got, l.rate)
 	}
 }

@@ -42,42 +42,6 @@ func (u *Uploads) Next(now time.Time) (PeerKey, Part, bool) {
 	return "", Part{}, false
 }
 
-// propose offers a piece to a peer that asked others for it too. Meanwhile
-// others are served, and its turn is not lost.
-func (u *Uploads) propose(now time.Time, p *peer, i int) {
-	part := p.parts[i]
-	u.mark(p, part.Root, part.Piece, true, true)
-	u.asked = append(u.asked, offered{p, part.Root, part.Piece, now.Add(offerTime)})
-	u.offers = append(u.offers, Offer{p.key, part.Root, part.Piece})
-	u.expose(now, p)
-}
-
-// promises is how many blocks may be offered, or taken and not sent, at once: so
-// many that the line does not run dry while offers are answered. What is
-// promised is kept from others who could send it.
-func (u *Uploads) promises() int {
-	bytes := 0.0
-	if u.line.time >= windowKnown {
-		bytes = u.line.rate() * promise.Seconds()
-	}
-	return int(min(max(bytes, leastPromised), mostPromised)) / u.cfg.Block
-}
-
-// restrain keeps tied parts from being offered while enough is promised.
-func (u *Uploads) restrain(now time.Time) {
-	if shut := u.promised >= u.promises(); shut != u.shut {
-		u.shut = shut
-		for _, key := range slices.Sorted(maps.Keys(u.peers)) {
-			if p := u.peers[key]; p.tied > 0 {
-				u.expose(now, p)
-			}
-		}
-	}
-}
-
-// offerable reports whether tied parts of a peer may be offered now.
-func (u *Uploads) offerable(p *peer) bool { return !u.shut && p.promised < u.promises()/2 }
-
 // send takes a frame off a peer's queue and puts it on the way.
 func (u *Uploads) send(now time.Time, p *peer) Part {
 	part := u.take(p)
@@ -154,19 +118,6 @@ func (u *Uploads) choose(p *peer) int {
 	}
 	return best
 }
-
-// toOffer returns which part of a peer's queue to offer it now, -1 for none: what
-// others have too waits while there is something that is to be had here alone.
-func (u *Uploads) toOffer(p *peer) int {
-	plain := p.blocks - p.tied - p.promised
-	if !p.offering || p.tied == 0 || plain > 0 && !u.gratisOnly(p) {
-		return -1
-	}
-	return u.rarest(p, func(_ int, q *Part) bool { return q.Tied && !q.promised })
-}
-
-// gratisOnly reports whether a peer begins nothing now but what is of its free set.
-func (u *Uploads) gratisOnly(p *peer) bool { return p.turn <= 0 && p.gratis > 0 && !u.gave(p) }
 
 // rarest returns the part of a peer's queue, of those that may be, that is urgent
 // or of which fewest copies are known; -1 if there is none. A newcomer whom the
@@ -277,23 +228,14 @@ func (u *Uploads) trim() {
 // settle lets go of frames that must have left our line long ago.
 func (u *Uploads) settle(now time.Time) {
 	u.wake = time.Time{}
-	for len(u.asked) > 0 && !now.Before(u.asked[0].until) {
-		o := u.asked[0]
-		u.asked = u.asked[1:]
-		u.mark(o.peer, o.root, o.piece, true, false)
-		u.expose(now, o.peer)
-	}
-	if len(u.asked) > 0 {
-		u.wake = u.asked[0].until
-	}
+	u.withdraw(now)
+	u.unmute(now)
 	for _, f := range u.onLine {
 		if f.off {
 			continue
 		}
 		if now.Before(f.due) {
-			if u.wake.IsZero() || f.due.Before(u.wake) {
-				u.wake = f.due
-			}
+			u.wakeAt(f.due)
 			break
 		}
 		u.land(now, f)
@@ -306,7 +248,7 @@ func (u *Uploads) settle(now time.Time) {
 // expose tells the ledger of the blocks of a peer that may be sent now.
 func (u *Uploads) expose(now time.Time, p *peer) {
 	want := p.blocks - p.offered
-	if p.offering = u.offerable(p); !p.offering {
+	if p.offering = u.offerable(now, p); !p.offering {
 		want -= p.tied
 	}
 	if p.busy >= u.cfg.MaxBusy || p.window.full() || p.late {

@@ -27,14 +27,6 @@ type Part struct {
 	promised     bool // offered, or taken and not sent yet
 }
 
-// Offer tells a peer that a piece which it asked of others too would be sent
-// now: it takes it by asking again, not tied, or cancels it.
-type Offer struct {
-	Peer  PeerKey
-	Root  RootKey
-	Piece int
-}
-
 // bytes of the blocks.
 func (p Part) bytes(block int) int {
 	return min((p.First+p.Count)*block, p.Size) - p.First*block
@@ -52,12 +44,8 @@ type Config struct {
 }
 
 const (
-	offerTime     = 2 * time.Second        // for the answer to an offer; then it is made again in its turn
-	promise       = 200 * time.Millisecond // of the line's rate may be promised: an offer and its answer each wait in a line's buffers
-	leastPromised = 1 << 20                // bytes that may be in any case: a piece
-	mostPromised  = 16 << 20               // and at most
-	look          = 64                     // parts of a queue that are looked at: bounds what choosing costs, and how far one is moved forward
-	forgotten     = 50 * time.Millisecond  // beyond twice what it should take, for machines that are busy
+	look      = 64                    // parts of a queue that are looked at: bounds what choosing costs, and how far one is moved forward
+	forgotten = 50 * time.Millisecond // beyond twice what it should take, for machines that are busy
 )
 
 // Uploads decides what to send next. It is not safe for use by several
@@ -79,42 +67,37 @@ type Uploads struct {
 	wake     time.Time
 	turns    []*peer   // whose turn has begun and is not over, in the order of begin
 	offers   []Offer   // for Offers
-	asked    []offered // without an answer, oldest first
+	asked    []offered // without an answer
+	mutes    []*peer   // who are offered nothing for a while
 	ties     int       // blocks that are tied and not offered
-	promised int       // blocks that are promised
+	promised int       // blocks that are promised, those of who does not answer left out
 	shut     bool      // so many that nothing more is offered
 }
 
 // peer is whom we send to.
 type peer struct {
 	key      PeerKey
-	place    string // where it is; "" if unknown
-	parts    []Part // in the order asked
-	blocks   int    // in parts
-	tied     int    // of these in Tied parts that are not offered
-	offered  int    // and in those that are
-	promised int    // in promised parts: offered ones, and others
-	free     int    // in Free parts that are not tied
-	tiedFree int    // and in those that are, and are not offered
-	late     bool   // a frame is overdue: its own line stands still, or is what is slow
-	offering bool   // its tied parts are exposed
-	exposed  int    // blocks that the ledger knows of
-	gratis   int    // of these as free
-	giver    bool   // counted in givers
-	busy     int    // frames between Next and OnSent
+	place    string        // where it is; "" if unknown
+	parts    []Part        // in the order asked
+	blocks   int           // in parts
+	tied     int           // of these in Tied parts that are not offered
+	offered  int           // and in those that are
+	promised int           // in promised parts: offered ones, and others
+	free     int           // in Free parts that are not tied
+	tiedFree int           // and in those that are, and are not offered
+	mute     time.Duration // for how long it was offered nothing when it left an offer unanswered last; 0: it answered since
+	muted    time.Time     // until when it is offered nothing
+	late     bool          // a frame is overdue: its own line stands still, or is what is slow
+	offering bool          // its tied parts are exposed
+	exposed  int           // blocks that the ledger knows of
+	gratis   int           // of these as free
+	giver    bool          // counted in givers
+	busy     int           // frames between Next and OnSent
 	root     RootKey
 	piece    int // begun last; -1: none
 	turn     int // bytes left of its turn, which is for the rest of one piece
 	window   window
 	flights  []*flight // not acknowledged, oldest first
-}
-
-// offered is an offer that waits for its answer.
-type offered struct {
-	peer  *peer
-	root  RootKey
-	piece int
-	until time.Time
 }
 
 // flight is a frame on its way.
@@ -170,7 +153,11 @@ func (u *Uploads) OnGone(now time.Time, key PeerKey) {
 	}
 	u.trim()
 	u.asked = slices.DeleteFunc(u.asked, func(o offered) bool { return o.peer == p })
-	u.ties, u.promised = u.ties-p.tied, u.promised-p.promised
+	u.mutes = slices.DeleteFunc(u.mutes, func(q *peer) bool { return q == p })
+	u.ties -= p.tied
+	if p.mute == 0 {
+		u.promised -= p.promised
+	}
 	u.ledger.OnGone(now, key)
 }
 
@@ -196,7 +183,9 @@ func (u *Uploads) add(p *peer, part Part, blocks int) {
 	p.blocks += blocks
 	if part.promised {
 		p.promised += blocks
-		u.promised += blocks
+		if p.mute == 0 {
+			u.promised += blocks
+		}
 	}
 	switch {
 	case part.Tied && part.promised:
@@ -233,18 +222,6 @@ func (u *Uploads) untie(p *peer, part Part) bool {
 	})
 	u.answered(p, part.Root, part.Piece)
 	return u.mark(p, part.Root, part.Piece, false, offered)
-}
-
-// answered ends the offer of a piece.
-func (u *Uploads) answered(p *peer, root RootKey, piece int) {
-	u.asked = slices.DeleteFunc(u.asked, func(o offered) bool { return o.peer == p && o.root == root && o.piece == piece })
-}
-
-// Offers returns the offers to make now, once each.
-func (u *Uploads) Offers() []Offer {
-	offers := u.offers
-	u.offers = nil
-	return offers
 }
 
 // Cancel takes the parts of a piece off a peer's queue.
