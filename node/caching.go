@@ -201,8 +201,30 @@ func publishers(typed []string) ([]merkle.Publisher, error) {
 func (c *cache) sought(p peer.ID, root cid.Cid, manifest []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if len(manifest) == 0 && len(c.say.from) > 0 {
+		manifest, _ = c.n.store.Get(vouchersBucket, nodeKey(root)) // without one it is not fetched
+	}
 	if c.say.onSought(time.Now(), p, root, manifest) {
 		c.advance()
+	}
+}
+
+// vouchersBucket has the manifests of what is here in part: of that no peer shows
+// one, and a cache that starts again would not know that it may fetch the rest.
+const vouchersBucket = "vouchers"
+
+// remember keeps the manifest of a root until all of it is here. Past the store's
+// limit it is not kept: then the rest waits for a peer that has nothing yet.
+func (c *cache) remember(root cid.Cid, by *vouched, done bool) {
+	if by == nil || by.signed == nil {
+		return
+	}
+	var envelope []byte
+	if !done {
+		envelope = by.signed.Envelope
+	}
+	if err := c.n.store.Put(vouchersBucket, nodeKey(root), envelope); err != nil {
+		c.n.log.Info("manifest not kept", "root", root, "err", err)
 	}
 }
 
@@ -218,7 +240,11 @@ func (c *cache) onSought() func(peer.ID, cid.Cid, []byte) {
 func (c *cache) advance() {
 	for s, ok := c.say.next(); ok; s, ok = c.say.next() {
 		c.n.spawn(func() {
+			c.remember(s.root, s.by, false)
 			err := c.fetch(c.n.ctx, s.root, s.by)
+			if err == nil {
+				c.remember(s.root, s.by, true)
+			}
 			c.n.log.Info("cached", "root", s.root, "for", s.peer, "err", err)
 			c.mu.Lock()
 			defer c.mu.Unlock()

@@ -138,6 +138,28 @@ func TestCacheOfAPublisher(t *testing.T) {
 	}
 }
 
+// What a publisher has signed is fetched to its end by a cache that has started
+// again meanwhile, though of what is here in part no peer shows a manifest.
+func TestCacheRemembersWhoSigned(t *testing.T) {
+	t.Parallel()
+	e := publish(t, 11, mib+5)
+	cached := func(cfg *Config) { cfg.Cache, cfg.From = true, []string{e.Publisher} }
+	dir := t.TempDir()
+	c := start(t, cached, func(cfg *Config) { cfg.Dir = dir })
+	target, _ := resolved(t, c, e)
+	by := c.manifests.get(target.Root)
+	c.caches.remember(target.Root, by, false)
+	must(t, c.Close())
+	c = start(t, cached, func(cfg *Config) { cfg.Dir = dir })
+	c.caches.sought(peer.ID("p"), rootOf("unsigned"), nil)
+	c.caches.sought(peer.ID("p"), target.Root, nil)
+	soon(t, "the cache has it", func() bool { return holds(c, e) })
+	soon(t, "the manifest is not kept any more", func() bool {
+		_, err := c.store.Get(vouchersBucket, nodeKey(target.Root))
+		return errors.Is(err, store.ErrNotFound)
+	})
+}
+
 // In a private swarm a cache fetches what any member looks for.
 func TestCacheOfASwarm(t *testing.T) {
 	t.Parallel()

@@ -18,7 +18,10 @@ func (p *Policy) start() (Spend, bool) {
 		p.wakeAt(at)
 		return Spend{}, false
 	}
-	return p.run(p.idle, Start, firstRun<<min(p.runs, 2), p.unclaimed)
+	if s, ok := p.run(p.idle, Start, firstRun<<min(p.runs, 2), p.unclaimed); ok || p.runs == 0 || p.reading() {
+		return s, ok
+	}
+	return p.any(Start, firstRun) // the last are asked of peers that have sent nothing
 }
 
 // served reports whether peers have delivered anything, or may yet: a crowd has

@@ -14,9 +14,6 @@ type Origin struct {
 	Config policy.Config
 }
 
-// claimTime is how long others are asked to wait for a claim, see node/origin.go.
-const claimTime = 4 * time.Second
-
 // spending is a download's part in the origin, after node/origin.go; nil if there
 // is none.
 type spending struct {
@@ -109,15 +106,11 @@ func (c *Crowd) spend(p *peer, sp policy.Spend) {
 	for i := range sp.Count {
 		p.picker.Hold(c.clock(), sp.First+i, true)
 	}
-	if sp.Reason == policy.Inject {
-		for _, l := range p.links {
-			c.tell(l, func() { c.onClaim(l.back, sp) })
-		}
-	}
 	l := &link{self: c.origin, other: p, delay: c.cfg.RTT / 2, live: true, window: c.cfg.Window + int(c.origin.up*c.cfg.RTT.Seconds())}
 	r := &request{of: sp, by: p, link: l, began: c.now}
 	l.back = &link{self: p, other: c.origin, back: l, delay: l.delay, live: true, request: r}
 	p.policy.requests = append(p.policy.requests, r)
+	c.claim(r)
 	c.after(2*l.delay, func() {
 		for i := range sp.Count {
 			if p.picker != nil {
@@ -125,18 +118,6 @@ func (c *Crowd) spend(p *peer, sp policy.Spend) {
 			}
 		}
 	})
-}
-
-func (c *Crowd) onClaim(l *link, sp policy.Spend) {
-	p := l.self
-	if p.picker == nil || !l.known {
-		return
-	}
-	until := c.clock().Add(claimTime)
-	for i := sp.First; i < sp.First+sp.Count; i++ {
-		p.policy.core.OnClaim(c.clock(), l.other.key, i, until)
-	}
-	c.poke(p)
 }
 
 // onOrigin takes a unit of a request.
