@@ -37,7 +37,8 @@ func TestRecovery(t *testing.T) {
 				site := origintest.New()
 				site.Text("/f", "0123456789")
 				site.SetFault(tt.fault)
-				well := time.AfterFunc(ill, func() { site.SetFault(origintest.Fault{}) })
+				// Just before: who asks at that very time has to find it well.
+				well := time.AfterFunc(ill-time.Millisecond, func() { site.SetFault(origintest.Fault{}) })
 				defer well.Stop()
 				rt, stop := origintest.Pipe(site)
 				defer stop()
