@@ -80,7 +80,7 @@ crowd_host() {
 	ip=$(crowd_ip "$1")
 	[ "${crowd[path]}" = wan ] || net=8
 	if [ -z "${crowd_made[$1]:-}" ]; then
-		add_netns "$ns" && ip link add eth0 netns "$ns" type veth peer name "v$1" netns "${crowd_id}sw" &&
+		add_netns "$ns" && ip link add eth0 address "$(mac "$ip")" netns "$ns" type veth peer name "v$1" netns "${crowd_id}sw" &&
 			ip -n "$ns" link set eth0 up && ip -n "${crowd_id}sw" link set "v$1" master br0 up || return
 		crowd_made[$1]=1
 	fi
@@ -93,7 +93,7 @@ declare -A crowd_made=()
 
 # crowd_hosts: the switch and every host of this crowd. Hosts are kept for later runs.
 crowd_hosts() {
-	local i
+	local i known=()
 	why="no network namespaces with tbf here"
 	if [ -z "${crowd_id:-}" ]; then
 		crowd_id=cl$$
@@ -111,6 +111,8 @@ crowd_hosts() {
 	for ((i = 1; i <= crowd[riders]; i++)); do
 		riders+=("r$i") && crowd_host "r$i" "${crowd[up]}" "${crowd[down]}" || return
 	done
+	for i in "${!crowd_made[@]}"; do known+=("$crowd_id$i=$(crowd_ip "$i")"); done
+	neighbours "${known[@]}"
 }
 
 # crowd_start HOST COMMAND...: start a process in a host that stays; what it

@@ -102,6 +102,28 @@ add_netns() {
 # cable NAMESPACE INTERFACE IP: give an end of a cable its address and take it up.
 cable() { ip -n "$1" addr add "$3/24" dev "$2" && ip -n "$1" link set "$2" up; }
 
+# mac IP: the hardware address of a lab's host, made of its address.
+mac() {
+	local a
+	IFS=. read -ra a <<<"$1"
+	printf '02:00:%02x:%02x:%02x:%02x' "${a[@]}"
+}
+
+# neighbours NAMESPACE=IP...: tell hosts whose eth0 has the address mac IP each
+# other's, for good. The kernel has one table of neighbours for all namespaces, of
+# gc_thresh3 (1,024) entries: 33 hosts that know one another overflow it, and dials
+# fail. What is permanent does not count.
+neighbours() {
+	local host known='' ip
+	for host in "$@"; do
+		ip=${host#*=}
+		known+="neigh replace $ip lladdr $(mac "$ip") dev eth0 nud permanent"$'\n'
+	done
+	for host in "$@"; do
+		ip -n "${host%%=*}" -batch - <<<"$known" || return
+	done
+}
+
 # drop_netns: remove the namespaces, and with them what is in them.
 drop_netns() {
 	local ns

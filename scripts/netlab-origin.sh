@@ -73,7 +73,7 @@ figure() {
 # host NAME IP: a namespace on the lab's switch, in a network of its own: to all
 # others it is far.
 host() {
-	add_netns "$P$1" && ip link add eth0 netns "$P$1" type veth peer name "v$1" netns "${P}sw" &&
+	add_netns "$P$1" && ip link add eth0 address "$(mac "$2")" netns "$P$1" type veth peer name "v$1" netns "${P}sw" &&
 		ip -n "$P$1" addr add "$2/32" dev eth0 && ip -n "$P$1" link set eth0 up &&
 		ip -n "$P$1" route add 11.0.0.0/8 dev eth0 && ip -n "${P}sw" link set "v$1" master br0 up
 }
@@ -93,11 +93,11 @@ on() {
 	ip netns exec "$ns" "$@"
 }
 
-# switch: a new switch, without what was on an earlier one.
+# switch: a new switch, without what was on an earlier one and what that left.
 switch() {
 	stop_all
 	drop_netns
-	rm -f "$tmp/news" && mkfifo "$tmp/news" && exec {news}<>"$tmp/news"
+	rm -rf "$tmp"/p[0-9]* "$tmp/news" && mkfifo "$tmp/news" && exec {news}<>"$tmp/news"
 	add_netns "${P}sw" && ip -n "${P}sw" link add br0 type bridge forward_delay 0 mcast_snooping 0 &&
 		ip -n "${P}sw" link set br0 up || die "no network namespaces here"
 }
@@ -221,15 +221,16 @@ bound() {
 
 # assemble N UP,UP,DOWN: an origin, a bootstrap node that holds nothing and N hosts.
 assemble() {
-	local n=$1 i u
+	local n=$1 i u known=("${P}o=11.7.1.1" "${P}b=11.7.1.2")
 	IFS=, read -ra u <<<"$2"
 	switch
 	host o 11.7.1.1 && host b 11.7.1.2 || die "no hosts"
 	cap o "${u[0]}" 1000
 	for ((i = 1; i <= n; i++)); do
 		host "p$i" "11.7.0.$i" && cap "p$i" "${u[1]}" "${u[2]}" || die "no host $i"
-		rm -rf "$tmp/p$i"
+		known+=("${P}p$i=11.7.0.$i")
 	done
+	neighbours "${known[@]}" || die "no permanent neighbours"
 	serve o 11.7.1.1
 	rm -rf "$tmp/b"
 	launch b b --relay
@@ -330,7 +331,6 @@ office() {
 		add_netns "${P}p$i" && ip link add eth0 netns "${P}p$i" type veth peer name "l$i" netns "${P}r" &&
 			cable "${P}p$i" eth0 "192.168.77.$((i + 10))" && ip -n "${P}p$i" route add default via 192.168.77.1 &&
 			ip -n "${P}r" link set "l$i" master lan up || die "no host $i"
-		rm -rf "$tmp/p$i"
 	done
 	serve o 11.7.1.1
 	rm -rf "$tmp/b"
