@@ -1,7 +1,6 @@
 package upload
 
 import (
-	"maps"
 	"slices"
 	"time"
 
@@ -265,12 +264,12 @@ func (u *Uploads) expose(now time.Time, p *peer) {
 	bytes := func(blocks int) int64 { return int64(blocks) * int64(u.cfg.Block) }
 	if d := free - p.gratis; d > 0 {
 		u.ledger.QueueFree(now, p.key, bytes(d))
-	} else {
+	} else if d < 0 {
 		u.ledger.UnqueueFree(now, p.key, bytes(-d))
 	}
 	if d := want - p.exposed - (free - p.gratis); d > 0 {
 		u.ledger.Queue(now, p.key, bytes(d))
-	} else {
+	} else if d < 0 {
 		u.ledger.Unqueue(now, p.key, bytes(-d))
 	}
 	p.exposed, p.gratis = want, free
@@ -278,7 +277,10 @@ func (u *Uploads) expose(now time.Time, p *peer) {
 }
 
 // gave reports whether a peer ever gave anything.
-func (u *Uploads) gave(p *peer) bool { return u.ledger.Balance(p.key).Received > 0 }
+func (u *Uploads) gave(p *peer) bool {
+	p.gave = p.gave || u.ledger.Balance(p.key).Received > 0
+	return p.gave
+}
 
 // give counts a peer among those who gave and wait, or not. Without any of them
 // newcomers have nobody to compete with, and so get what is rarest, not what is
@@ -295,8 +297,8 @@ func (u *Uploads) give(now time.Time, p *peer, giver bool) {
 		u.givers--
 	}
 	if (before > 0) != (u.givers > 0) {
-		for _, key := range slices.Sorted(maps.Keys(u.peers)) {
-			if other := u.peers[key]; other.free+other.tiedFree > 0 && !u.gave(other) {
+		for _, other := range u.order {
+			if other.free+other.tiedFree > 0 && !u.gave(other) {
 				u.expose(now, other)
 			}
 		}

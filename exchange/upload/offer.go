@@ -1,7 +1,6 @@
 package upload
 
 import (
-	"maps"
 	"slices"
 	"time"
 )
@@ -63,8 +62,8 @@ func (u *Uploads) promises() int {
 func (u *Uploads) restrain(now time.Time) {
 	if shut := u.promised >= u.promises(); shut != u.shut {
 		u.shut = shut
-		for _, key := range slices.Sorted(maps.Keys(u.peers)) {
-			if p := u.peers[key]; p.tied > 0 {
+		for _, p := range u.order {
+			if p.tied > 0 {
 				u.expose(now, p)
 			}
 		}

@@ -59,6 +59,7 @@ type Uploads struct {
 	cfg      Config
 	ledger   *ledger.Ledger
 	peers    map[PeerKey]*peer
+	order    []*peer                  // the same, by key
 	givers   int                      // peers that gave something and have something to be sent
 	copies   map[RootKey][]uint8      // by piece, as far as known, up to 255
 	only     map[RootKey]map[int]gift // pieces that one peer has, and from us alone
@@ -91,6 +92,7 @@ type peer struct {
 	offering bool          // its tied parts are exposed
 	exposed  int           // blocks that the ledger knows of
 	gratis   int           // of these as free
+	gave     bool          // known to have given something
 	giver    bool          // counted in givers
 	busy     int           // frames between Next and OnSent
 	root     RootKey
@@ -136,9 +138,14 @@ func (u *Uploads) Ledger() *ledger.Ledger { return u.ledger }
 // OnPeer begins to serve a peer, from a balance on. One that is known begins anew.
 func (u *Uploads) OnPeer(now time.Time, key PeerKey, b ledger.Balance) {
 	u.OnGone(now, key)
-	u.peers[key] = &peer{key: key, piece: -1, window: u.newWindow()}
+	p := &peer{key: key, piece: -1, window: u.newWindow()}
+	u.peers[key] = p
+	at, _ := slices.BinarySearchFunc(u.order, key, byKey)
+	u.order = slices.Insert(u.order, at, p)
 	u.ledger.Restore(key, b)
 }
+
+func byKey(p *peer, key PeerKey) int { return cmp.Compare(p.key, key) }
 
 // OnGone forgets a peer and what it asked for.
 func (u *Uploads) OnGone(now time.Time, key PeerKey) {
@@ -147,6 +154,9 @@ func (u *Uploads) OnGone(now time.Time, key PeerKey) {
 		return
 	}
 	delete(u.peers, key)
+	if at, ok := slices.BinarySearchFunc(u.order, key, byKey); ok {
+		u.order = slices.Delete(u.order, at, at+1)
+	}
 	u.give(now, p, false)
 	for _, f := range p.flights {
 		u.land(now, f)
