@@ -80,8 +80,9 @@ type FetchOptions struct {
 	Signed     *Signed  // of Resolve: who vouches for the target
 	URL        string   // of Resolve: read this whole, for the target has no root
 
-	pin    bool // keep what is fetched; of Node.Pin
-	cached bool // fetch it for others, as long as there is room; of a cache
+	pin    bool   // keep what is fetched; of Node.Pin
+	whole  string // a file of the content, nobody else's, that may become the output
+	cached bool   // fetch it for others, as long as there is room; of a cache
 
 	// Progress, if not nil, is called from one goroutine, at most every 100 ms
 	// and on each change of Progress.Waiting; it must not block.

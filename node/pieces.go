@@ -145,10 +145,13 @@ func (d *download) onCreated(ctx context.Context, now time.Time, ev created) {
 		d.have.Add(i)
 		d.picker.Done(now, i)
 		d.policy.Done(now, i)
-		if d.table.Loaded(i) == nil {
-			d.count.from.Disk.Bytes += int64(d.table.Pieces[i].Payload)
-		} else {
-			d.count.loaded(d.trees.from, int64(d.table.Pieces[i].Payload))
+		switch payload := int64(d.table.Pieces[i].Payload); {
+		case d.trees.quarantine != "": // wherever it is taken from now, the origin has sent it
+			d.count.origin(d.trees.streamedBy, policy.Start, payload)
+		case d.table.Loaded(i) == nil:
+			d.count.from.Disk.Bytes += payload
+		default:
+			d.count.loaded(d.trees.from, payload)
 		}
 		d.had(i)
 	}
@@ -176,13 +179,19 @@ func (d *download) onCreated(ctx context.Context, now time.Time, ev created) {
 }
 
 // startWorkers starts the verifying workers, one a core, and the way out of
-// quarantine if that holds the content.
+// quarantine if that holds what is lacking.
 func (d *download) startWorkers(ctx context.Context) {
 	for range runtime.NumCPU() {
 		d.wg.Go(func() { d.work(ctx) })
 	}
-	if t := d.trees; t.quarantine != "" {
-		d.task(ctx, func() exchange.Event { return d.release(ctx, t.quarantine, t.streamedBy) })
+	var lacking []int
+	for i := range d.table.Pieces {
+		if !d.have.Has(i) {
+			lacking = append(lacking, i)
+		}
+	}
+	if t := d.trees; t.quarantine != "" && len(lacking) > 0 {
+		d.task(ctx, func() exchange.Event { return d.release(ctx, t.quarantine, lacking, t.streamedBy) })
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -15,6 +16,7 @@ import (
 	"github.com/shoal-p2p/shoal/cdnfallback/policy"
 	"github.com/shoal-p2p/shoal/exchange"
 	"github.com/shoal-p2p/shoal/merkle"
+	"github.com/shoal-p2p/shoal/store"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -74,7 +76,7 @@ func (d *download) quarantine(ctx context.Context, s *source, root cid.Cid) stre
 	if size >= 0 {
 		most = size
 	}
-	r := &meter{r: io.TeeReader(d.n.slowed(ctx, body), f), most: most, tell: func(n int64) { d.send(ctx, streaming{n}) }}
+	r := &meter{r: io.TeeReader(d.n.slowed(ctx, body), &eager{f: f}), most: most, tell: func(n int64) { d.send(ctx, streaming{n}) }}
 	ev.blocks, ev.bytes, ev.err = hashStream(r, root)
 	if ev.file = f.Name(); ev.err != nil {
 		ev.err, ev.file = errors.Join(ev.err, os.Remove(ev.file)), ""
@@ -110,6 +112,25 @@ func (m *meter) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// eagerBytes are written before the system is asked to begin with them.
+const eagerBytes = 8 << 20
+
+// eager writes to a file that will have to be durable: the disk works while the
+// origin sends, and not only when all has come.
+type eager struct {
+	f     *os.File
+	begun int
+}
+
+func (w *eager) Write(b []byte) (int, error) {
+	n, err := w.f.Write(b)
+	if w.begun += n; w.begun >= eagerBytes {
+		w.begun = 0
+		store.StartWriteback(w.f)
+	}
+	return n, err
+}
+
 // hashStream builds the trees of every candidate profile and returns the one
 // that has root, and how many bytes it read.
 func hashStream(r io.Reader, root cid.Cid) ([]merkle.Block, int64, error) {
@@ -127,11 +148,7 @@ func hashStream(r io.Reader, root cid.Cid) ([]merkle.Block, int64, error) {
 			return nil, total, err
 		}
 		total += int64(n)
-		for i, p := range profiles {
-			for at := 0; at < n; at += p.LeafSize() {
-				builders[i].Add(p.Leaf(buf[at:min(n, at+p.LeafSize())]))
-			}
-		}
+		addLeaves(profiles, builders, buf[:n])
 	}
 	for i, b := range builders {
 		link, blocks := b.Finish(0)
@@ -144,6 +161,26 @@ func hashStream(r io.Reader, root cid.Cid) ([]merkle.Block, int64, error) {
 		}
 	}
 	return nil, total, fmt.Errorf("%d bytes that are not %v: %w", total, root, merkle.ErrMismatch)
+}
+
+// addLeaves cuts bytes as each profile does, and hashes once what several cut alike.
+func addLeaves(profiles []merkle.Profile, builders []*merkle.FileBuilder, b []byte) {
+	type cut struct {
+		size int
+		raw  bool
+	}
+	known := map[cut][]merkle.Leaf{}
+	for i, p := range profiles {
+		c := cut{p.LeafSize(), p.RawLeaves()}
+		if known[c] == nil {
+			for payload := range slices.Chunk(b, c.size) {
+				known[c] = append(known[c], p.Leaf(payload))
+			}
+		}
+		for _, l := range known[c] {
+			builders[i].Add(l)
+		}
+	}
 }
 
 func (d *download) onStreamed(ctx context.Context, now time.Time, ev streamed) {
@@ -183,19 +220,18 @@ func (d *download) onStreamed(ctx context.Context, now time.Time, ev streamed) {
 	}
 }
 
-// release moves what the quarantine holds into the target, piece by piece, each
-// verified like any other.
-func (d *download) release(ctx context.Context, file string, s *source) released {
+// release moves what the quarantine holds of lacking pieces into the target, piece
+// by piece, each verified like any other. There are none where the store could take
+// the file itself.
+func (d *download) release(ctx context.Context, file string, lacking []int, s *source) released {
 	defer os.Remove(file)
 	f, err := os.Open(file)
 	if err != nil {
 		return released{err}
 	}
 	defer f.Close()
-	for i, p := range d.table.Pieces {
-		if d.table.Loaded(i) != nil {
-			continue // it came with the tree
-		}
+	for _, i := range lacking {
+		p := d.table.Pieces[i]
 		data, err := readPiece(io.NewSectionReader(f, d.table.Places(i)[0].Offset, int64(p.Payload)), p)
 		if err == nil {
 			err = d.arrived(ctx, arrival{piece: i, data: data, source: s, reason: policy.Start})

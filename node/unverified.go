@@ -36,7 +36,7 @@ func (n *Node) fetchURL(ctx context.Context, target merkle.Target, opt FetchOpti
 	}
 	defer os.Remove(f.Name())
 	defer f.Close()
-	v, bytes, err := n.readWhole(ctx, o, f, opt)
+	v, bytes, err := n.readWhole(ctx, o, &eager{f: f}, opt)
 	if err != nil {
 		return nil, err
 	}
@@ -44,6 +44,7 @@ func (n *Node) fetchURL(ctx context.Context, target merkle.Target, opt FetchOpti
 	target.Root = v.root
 	whole := opt
 	whole.URL, whole.Origins, whole.Using = "", nil, append([]string{f.Name()}, opt.Using...)
+	whole.whole = f.Name()
 	if whole.Deadline > 0 {
 		whole.Deadline = max(whole.Deadline-time.Since(began), time.Millisecond)
 	}

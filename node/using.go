@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,7 +16,8 @@ import (
 
 // createOptions say how the store opens the target.
 func (d *download) createOptions() store.CreateOptions {
-	return store.CreateOptions{Path: d.opt.Output, Name: d.name(), Using: d.opt.Using, Update: d.opt.Update, Borrow: d.demand}
+	return store.CreateOptions{Path: d.opt.Output, Name: d.name(), Using: d.opt.Using, Update: d.opt.Update, Borrow: d.demand,
+		Whole: cmp.Or(d.trees.quarantine, d.opt.whole)}
 }
 
 // checkUsing refuses what cannot be looked at before anything is looked for.

@@ -8,7 +8,8 @@
 #   scripts/netlab.sh origin --crowd N --class CLASS [--rates UP,UP,DOWN] [--size MIB]
 #
 #   --only REGEX  lines of the table whose names match: crowd-economy,
-#                 crowd-interactive, crowd-32, small, office, never-slower, churn,
+#                 crowd-interactive, crowd-32, small, office, never-slower-none,
+#                 -treeless, -dead, -slow, -liars, -silent, -aria2c, churn,
 #                 origin-stopped, poisoners
 #   --crowd N     one crowd and nothing else, to explore
 #   --rates       Mbit/s of the origin up, of a peer up and down; 100,50,200
@@ -396,7 +397,7 @@ dead() {
 	done
 }
 
-# one NAME FLAG...: a get alone against curl, in one host.
+# one NAME FLAG...: a get alone against the seconds in curl, in one host.
 one() {
 	local name=$1 limit i flags=()
 	shift
@@ -411,36 +412,47 @@ one() {
 	fi
 }
 
-line_never_slower() {
-	local how
-	publish 256
-	mkdir -p "$www/bare" && ln -f "$www/app.bin" "$www/bare/app.bin"
-	assemble 1 200,200,200
-	timed ip netns exec "${P}p1" curl -q -s -o "$tmp/p1.got" "$origin" || die "curl"
-	curl=$elapsed
-	rm "$tmp/p1.got"
-	bad=()
-	one "no peers"
-	origin=${origin%/*}/bare/app.bin one "no peers, no tree"
-	dead 5
-	one "5 dead peers"
-	for how in drip lie silent; do
-		assemble 1 200,200,200
-		bad $how 3
-		case $how in
-		drip) one "3 peers of 1 KiB/s" ;;
-		lie) one "3 peers that lie" ;;
-		silent) one "3 peers that are silent" ;;
-		esac
-	done
-	bad=()
-	if want aria2c aria2; then
-		timed ip netns exec "${P}p1" aria2c -q -x8 -d "$tmp" -o p1.got "$origin" || die "aria2c"
-		curl=$elapsed
-		whole p1
-		one "no peers, against aria2c -x8"
+# against NAME FLAG...: as one, with the time of curl over the same link; it is
+# measured once.
+against() {
+	if [ -z "${by_curl:-}" ]; then
+		timed ip netns exec "${P}p1" curl -q -s -o "$tmp/p1.got" "$origin" || die "curl"
+		whole p1 || die "curl got something else"
+		by_curl=$elapsed
 	fi
+	curl=$by_curl
+	one "$@"
+}
+
+# lonely: an origin and one host, and the file that both tools fetch.
+lonely() {
+	publish 256
+	assemble 1 200,200,200
+	bad=()
+}
+
+line_never_slower_none() { lonely && against "no peers"; }
+
+line_never_slower_treeless() {
+	lonely
+	mkdir -p "$www/bare" && ln -f "$www/app.bin" "$www/bare/app.bin"
+	origin=${origin%/*}/bare/app.bin
+	against "no peers, no tree"
 	rm -rf "$www/bare"
+}
+
+line_never_slower_dead() { lonely && dead 5 && against "5 dead peers"; }
+line_never_slower_slow() { lonely && bad drip 3 && against "3 peers of 1 KiB/s"; }
+line_never_slower_liars() { lonely && bad lie 3 && against "3 peers that lie"; }
+line_never_slower_silent() { lonely && bad silent 3 && against "3 peers that are silent"; }
+
+line_never_slower_aria2c() {
+	want aria2c aria2 || { say "skipped: aria2c is not here (Debian: aria2)" && return; }
+	lonely
+	timed ip netns exec "${P}p1" aria2c -q -x8 -d "$tmp" -o p1.got "$origin" || die "aria2c"
+	curl=$elapsed
+	whole p1 || die "aria2c got something else"
+	one "no peers, against aria2c -x8"
 }
 
 line_churn() {
@@ -514,7 +526,8 @@ if $smoke; then
 elif [ -n "$crowd" ]; then
 	line_crowd "$class" "$crowd" "${size:-128}" "$rates" "$class" 1.1 1.15
 else
-	for line in crowd_economy crowd_interactive crowd_32 small office never_slower churn origin_stopped poisoners; do
+	for line in crowd_economy crowd_interactive crowd_32 small office never_slower_{none,treeless,dead,slow,liars,silent,aria2c} \
+		churn origin_stopped poisoners; do
 		[[ ${line//_/-} =~ $only ]] && "line_$line"
 	done
 fi

@@ -191,6 +191,11 @@ func (w *diskWriter) findTarget(opt CreateOptions) error {
 	if err != nil {
 		return err
 	}
+	if opt.Whole != "" {
+		if w.whole, err = t.takeWhole(opt.Whole); err != nil {
+			return errors.Join(diskErr("create", t.partial, err), t.remove())
+		}
+	}
 	t.files, w.out = w.d.files, t
 	w.rec = placeRec{
 		Root: w.key, Kind: partial, Base: t.partial, Target: opt.Path,
@@ -257,6 +262,9 @@ func (w *diskWriter) fill(ctx context.Context, using []string) error {
 			w.dirty[t.first+uint64(entry)] = struct{}{}
 		}
 		w.mu.Unlock()
+		if w.whole {
+			w.noteAll(t)
+		}
 	}
 	if err := w.resume(ctx); err != nil {
 		return err
@@ -282,6 +290,14 @@ func (w *diskWriter) fill(ctx context.Context, using []string) error {
 	defer w.mu.Unlock()
 	w.start = slices.Clone(w.written) // who reads may take one back meanwhile
 	return nil
+}
+
+// noteAll records that all pieces are written, by who wrote the target.
+func (w *diskWriter) noteAll(t *target) {
+	for i, p := range w.table.Pieces {
+		prefix, suffix := frame(p.Key, p.Payload, p.Size)
+		w.note(i, t.places(i, prefix, suffix))
+	}
 }
 
 // missing lists the pieces that are not written.

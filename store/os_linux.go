@@ -20,10 +20,10 @@ func statState(st *unix.Stat_t) state {
 // syncData makes the bytes of a file durable.
 func syncData(f *os.File) error { return unix.Fdatasync(int(f.Fd())) }
 
-// startWriteback lets the kernel begin writing a file's dirty pages, so that
+// StartWriteback lets the kernel begin writing a file's dirty pages, so that
 // several files are written at once and a later syncData waits less. It is only
 // a hint, so its error does not matter.
-func startWriteback(f *os.File) {
+func StartWriteback(f *os.File) {
 	_ = unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
 }
 

@@ -105,6 +105,12 @@ type CreateOptions struct {
 	// returns. They are read, never changed.
 	Using []string
 
+	// Whole is a file that holds the content, of one file, from its first byte to its
+	// last: the caller wrote it, nobody else could since, and hashed it. Where it
+	// stands on the file system of Path it becomes the target without a copy, and
+	// Have is true of every piece; else it is left where it is.
+	Whole string
+
 	// Update lets something stand at Path: an older version, added or fetched
 	// there, or any of the new one. It is left alone until the new version is
 	// whole, then replaced by it in one step, and its root is forgotten. What is

@@ -137,6 +137,27 @@ func (t *target) makeFile() (fs.FileInfo, error) {
 	return fi, f.Chmod(fi.Mode().Perm()&0o666 | 0o600)
 }
 
+// takeWhole puts a file with all of the content in the place of the empty one that
+// was made; false if it stands on another file system.
+func (t *target) takeWhole(path string) (bool, error) {
+	s, err := stateAt(path)
+	e := &t.table.Entries[0]
+	if err != nil || e.Type != merkle.File || !s.regular || s.Size != e.Size || s.Dev != t.made.Dev {
+		return false, nil
+	}
+	if err := t.layer.erase(t.partial); err != nil {
+		return false, err
+	}
+	if t.layer.rename(path, t.partial) != nil { // one device can be mounted twice
+		_, err := t.makeFile()
+		return false, err
+	}
+	if err := t.note(); err != nil {
+		return false, err
+	}
+	return true, t.layer.change(t.partial, func() error { return os.Chmod(t.partial, t.perm&0o666|0o600) })
+}
+
 func (t *target) makeDir() (fs.FileInfo, error) {
 	if err := t.layer.create(t.partial, func() error { return os.Mkdir(t.partial, 0o700) }); err != nil {
 		return nil, err

@@ -76,7 +76,7 @@ func (t *target) syncFile(entry int) error {
 		return err
 	}
 	defer t.files.release(h)
-	startWriteback(h.file)
+	StartWriteback(h.file)
 	if err := t.layer.sync(h.file); err != nil {
 		return unsynced{diskErr("write", t.path(entry), err)}
 	}

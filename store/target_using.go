@@ -299,13 +299,16 @@ func (q *quarry) match(payload []byte) error {
 
 // use brings over the pieces that are in files named by the user.
 func (w *diskWriter) use(ctx context.Context, paths []string) error {
+	missing := w.missing()
+	if len(missing) == 0 {
+		return nil
+	}
 	for _, path := range paths {
 		if _, err := os.Stat(path); err != nil {
 			return diskErr("use", path, err)
 		}
 	}
-	missing := w.missing()
-	if len(missing) == 0 || len(paths) == 0 {
+	if len(paths) == 0 {
 		return nil
 	}
 	q := newQuarry(w.table, missing)

@@ -45,6 +45,7 @@ type diskWriter struct {
 
 	// resumed: place was found and not made
 	resumed bool
+	whole   bool    // CreateOptions.Whole became the target
 	borrow  bool    // see CreateOptions
 	update  *update // nil if nothing is replaced
 
@@ -74,7 +75,7 @@ func (w *diskWriter) Write(piece int, block []byte) error {
 	w.mu.Lock()
 	here, closed := w.written[piece], w.pending == nil
 	w.mu.Unlock()
-	if closed {
+	if closed && (!here || w.borrow) { // what came twice may come after Finish
 		return fmt.Errorf("write piece %d: the writer is closed", piece)
 	}
 	if key := w.table.Pieces[piece].Key; here && w.borrow && !w.d.Have([]merkle.Key{key})[0] {
