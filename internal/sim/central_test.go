@@ -45,13 +45,10 @@ func TestCentralSchedule(t *testing.T) {
 			}
 			next(0)
 			for ev, ok := c.pop(); ok; ev, ok = c.pop() {
-				switch ev.kind {
-				case call:
-					ev.f()
-				case sent:
-					c.onSent(ev.peer)
-				case arrived:
+				if ev.kind == arrived {
 					s.arrived(ev)
+				} else {
+					c.happen(ev)
 				}
 			}
 			for _, p := range c.peers {

@@ -28,7 +28,7 @@ func (c *Crowd) claim(r *request) {
 func (c *Crowd) tellClaim(p, but *peer, pieces []int, until time.Time, relayed int) {
 	for _, l := range p.links {
 		if l.other != but {
-			c.tell(l, func() { c.onClaim(l.back, pieces, until, relayed) })
+			c.tell(l, func(c *Crowd) { c.onClaim(l.back, pieces, until, relayed) })
 		}
 	}
 }

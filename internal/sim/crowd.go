@@ -47,6 +47,7 @@ type Config struct {
 	Tick     time.Duration // the cores of a peer are asked at most this often; 1 ms
 	Overhead float64       // bytes on the wire for a payload byte; 1
 	Limit    time.Duration // of virtual time; 24 h
+	Cores    int           // that a run uses: 1, from 200 peers on all if zero. The result is the same
 }
 
 func (cfg Config) withDefaults() Config {
@@ -64,14 +65,16 @@ func (cfg Config) withDefaults() Config {
 	return cfg
 }
 
-// Crowd is a swarm in virtual time.
+// Crowd is a swarm in virtual time, or, while it runs, what one core sees of it:
+// the events of its share of the peers.
 type Crowd struct {
 	engine
+	share
 	cfg     Config
 	rng     *rand.Rand
 	sizes   []int
 	peers   []*peer
-	lacking int // peers that are to finish and have not
+	lacking int // peers that are to finish and have not; of a share, less those that have
 	origin  *peer
 	dropped int // peers given up for dead
 	left    int // downloaders that left before they had everything
@@ -80,7 +83,7 @@ type Crowd struct {
 	elsewhere []bool // pieces that one who is no holder has
 	spread    int    // of these
 	copies    float64
-	shares    []time.Duration // time that lines worked, by second
+	worked    []time.Duration // time that lines worked, by second
 }
 
 // New returns a crowd that has not begun.
@@ -95,7 +98,7 @@ func New(cfg Config) *Crowd {
 		c.peers = append(c.peers, c.newPeer(i, spec))
 	}
 	if cfg.Origin != nil {
-		c.origin = &peer{line: line{up: cfg.Origin.Up, down: cfg.Origin.Up}, here: true}
+		c.origin = &peer{index: len(c.peers), line: line{up: cfg.Origin.Up, down: cfg.Origin.Up}, here: true}
 	}
 	c.connect()
 	return c
@@ -127,49 +130,6 @@ func (c *Crowd) newPeer(i int, spec Peer) *peer {
 	return p
 }
 
-// Run lets time pass until everybody has everything, or the limit.
-func (c *Crowd) Run() Result {
-	for _, p := range c.peers {
-		c.after(p.spec.Arrives, func() { c.arrive(p) })
-		if p.spec.Leaves > 0 {
-			c.after(p.spec.Leaves, func() { c.leave(p) })
-		}
-	}
-	for c.lacking > 0 {
-		ev, ok := c.pop()
-		if !ok || ev.at > c.cfg.Limit {
-			break
-		}
-		switch ev.kind {
-		case call:
-			ev.f()
-		case sent:
-			c.onSent(ev.peer)
-		case arrived:
-			c.onArrived(ev.link, ev.frame, int(ev.first), int(ev.count))
-		case acked:
-			c.onAcked(ev.link, ev.frame)
-		case think:
-			ev.peer.thinks = -1
-			c.think(ev.peer)
-		case wake:
-			c.wake(ev.peer)
-		}
-	}
-	return c.result()
-}
-
-// gained notes that a piece exists elsewhere than at a holder.
-func (c *Crowd) gained(piece int) {
-	if c.elsewhere[piece] {
-		return
-	}
-	c.elsewhere[piece] = true
-	if c.spread++; c.spread == len(c.sizes) {
-		c.copies = c.holderCopies()
-	}
-}
-
 func (c *Crowd) holderCopies() float64 {
 	var n int64
 	for _, p := range c.peers {
@@ -191,10 +151,10 @@ func (c *Crowd) standing(p *peer) time.Duration {
 // note adds to the time that lines worked.
 func (c *Crowd) note(at, took time.Duration) {
 	i := int(at / time.Second)
-	for len(c.shares) <= i {
-		c.shares = append(c.shares, 0)
+	for len(c.worked) <= i {
+		c.worked = append(c.worked, 0)
 	}
-	c.shares[i] += took
+	c.worked[i] += took
 }
 
 // span is the bytes of count blocks of a piece from block first on.

@@ -153,22 +153,18 @@ func (c *Crowd) request(p *peer, plan []pick.Request) {
 					l.pending = append(l.pending, incoming{a.Piece, 1<<c.blocks(a.Piece) - 1})
 				}
 			}
-			c.tell(l, func() { c.onRequest(l.back, asks) })
+			c.tell(l, func(c *Crowd) { c.onRequest(l.back, asks) })
 		}
 	}
 }
 
 // tell delivers a control message to the other end.
-func (c *Crowd) tell(l *link, f func()) {
-	c.after(l.delay+c.standing(l.self), func() {
-		if l.live {
-			f()
-		}
-	})
+func (c *Crowd) tell(l *link, f func(c *Crowd)) {
+	c.push(event{at: c.now + l.delay + c.standing(l.self), kind: heard, peer: l.other, link: l, f: f})
 }
 
 func (c *Crowd) cancel(l *link, piece int) {
-	c.tell(l, func() {
+	c.tell(l, func(c *Crowd) {
 		l.other.uploads.Cancel(c.clock(), ledger.PeerKey(l.self.key), root, piece)
 		c.dispatch(l.other)
 	})
@@ -181,7 +177,7 @@ func (c *Crowd) onRequest(l *link, asks []upload.Part) {
 		if l.self.has(a.Piece) && !l.self.spec.Rides && l.self.uploads.Queue(c.clock(), ledger.PeerKey(l.other.key), a) {
 			continue
 		}
-		c.tell(l, func() {
+		c.tell(l, func(c *Crowd) {
 			if l.back.drop(a.Piece) && l.other.picker != nil {
 				l.other.picker.OnReject(c.clock(), pick.PeerKey(l.self.key), a.Piece)
 				c.poke(l.other)
@@ -203,7 +199,7 @@ func (c *Crowd) onArrived(l *link, f *frame, first, count int) {
 	}
 	c.fill(l, f.Piece, first, count)
 	if first+count == f.First+f.Count {
-		c.push(event{at: c.now + l.delay + c.standing(l.self), kind: acked, link: l, frame: f})
+		c.push(event{at: c.now + l.delay + c.standing(l.self), kind: acked, peer: l.other, link: l, frame: f})
 	}
 }
 
@@ -263,7 +259,7 @@ func (c *Crowd) onVerified(l *link, piece int) {
 func (c *Crowd) had(p *peer, piece int) {
 	p.received += int64(c.sizes[piece])
 	p.picker.Done(c.clock(), piece)
-	c.gained(piece)
+	c.gains = append(c.gains, piece)
 	if p.tells() {
 		c.announce(p, piece)
 	}
@@ -286,7 +282,7 @@ func (c *Crowd) finish(p *peer) {
 		l.pending = nil
 	}
 	if p.spec.Stay >= 0 {
-		c.after(p.spec.Stay, func() { c.leave(p) })
+		c.raise(p.spec.Stay, func(c *Crowd) { c.leave(p) })
 	}
 }
 
@@ -306,19 +302,16 @@ func (c *Crowd) announce(p *peer, piece int) {
 	})
 }
 
-// tellHave sends have to all peers; those at the same distance cost one event.
+// tellHave sends have to all peers; those of a share cost one event.
 func (c *Crowd) tellHave(p *peer, fresh []int) {
 	wait := c.standing(p)
-	for i := 0; i < len(p.links); {
-		from := i
-		for i++; i < len(p.links) && p.links[i].delay == p.links[from].delay; i++ {
-		}
-		links := p.links[from:i]
-		c.after(links[0].delay+wait, func() {
+	for _, links := range p.groups() {
+		c.push(event{at: c.now + links[0].delay + wait, kind: call, peer: links[0].other, f: func(c *Crowd) {
 			for _, l := range links {
+				c.acts = l.other
 				c.onHave(l.back, fresh)
 			}
-		})
+		}})
 	}
 }
 

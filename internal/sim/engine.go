@@ -12,7 +12,10 @@ type kind uint8
 const (
 	call    kind = iota // f
 	sent                // peer's line has sent a unit
-	arrived             // a unit has passed the receiver's line
+	entered             // a unit has reached the receiver's line
+	arrived             // it has passed it
+	room                // the sender knows that it has
+	heard               // a message, if the connection, link, still is; f
 	acked               // of a frame that came; link is the receiver's view
 	think               // peer's cores are asked, after an event
 	wake                // the same, without one
@@ -20,34 +23,29 @@ const (
 
 type event struct {
 	at    time.Duration // since epoch
-	seq   uint64        // order of events at one time
+	lot   uint64        // by whose event it came of, drawn anew each time: nobody is always first
+	from  int           // whose that was, and
+	seq   uint64        // the how manieth: the order of events at one time
 	kind  kind
-	first uint8 // of arrived: block
+	first uint8 // of a unit: block
 	count uint8
-	peer  *peer
-	frame *frame // of arrived and acked
-	link  *link  // the same: the receiver's view
-	f     func()
+	peer  *peer  // to whom it happens; nil: to the crowd
+	frame *frame // of a unit and acked
+	link  *link  // the same: the receiver's view; of room the sender's
+	f     func(c *Crowd)
 }
 
 // engine is a virtual clock and what is to happen, earliest first.
 type engine struct {
 	now    time.Duration
-	seq    uint64
 	events []event // a heap with four children a node
 	steps  uint64  // events that happened
 }
 
 func (e *engine) clock() time.Time { return epoch.Add(e.now) }
 
-// after has f called when d has passed.
-func (e *engine) after(d time.Duration, f func()) {
-	e.push(event{at: e.now + d, kind: call, f: f})
-}
-
-func (e *engine) push(ev event) {
-	e.seq++
-	ev.seq = e.seq
+// add has an event happen.
+func (e *engine) add(ev event) {
 	e.events = append(e.events, ev)
 	i := len(e.events) - 1
 	for i > 0 {
@@ -100,4 +98,14 @@ func (e *engine) sift(ev event) {
 	h[i] = ev
 }
 
-func earlier(a, b *event) bool { return a.at < b.at || a.at == b.at && a.seq < b.seq }
+func earlier(a, b *event) bool {
+	switch {
+	case a.at != b.at:
+		return a.at < b.at
+	case a.lot != b.lot:
+		return a.lot < b.lot
+	case a.from != b.from:
+		return a.from < b.from
+	}
+	return a.seq < b.seq
+}

@@ -7,16 +7,9 @@ type line struct {
 	up, down float64 // bytes/s
 	busy     bool    // a unit is being sent
 	ready    []*link // with frames to be sent, in the order of their turns
-	waiting  bool    // all of them have as much in flight as they may; an event wakes the line
 	clear    time.Duration
 	sentAll  int64         // payload bytes sent
 	working  time.Duration // time in which units were sent
-}
-
-// flight is a unit that is not acknowledged.
-type flight struct {
-	bytes int
-	acked time.Duration
 }
 
 // put adds a frame to what a connection sends.
@@ -34,16 +27,12 @@ func (c *Crowd) pump(p *peer) {
 	if p.busy {
 		return
 	}
-	next := time.Duration(-1)
 	for range len(p.ready) {
 		l := p.ready[0]
 		copy(p.ready, p.ready[1:])
 		p.ready = p.ready[:len(p.ready)-1]
-		if at, ok := c.mayAfter(l); !ok {
+		if l.inFlight >= l.window {
 			p.ready = append(p.ready, l)
-			if next < 0 || at < next {
-				next = at
-			}
 			continue
 		}
 		c.transmit(l)
@@ -52,48 +41,48 @@ func (c *Crowd) pump(p *peer) {
 		}
 		return
 	}
-	if next >= 0 && !p.waiting {
-		p.waiting = true
-		c.after(next-c.now, func() {
-			p.waiting = false
-			c.pump(p)
-		})
-	}
 }
 
-// mayAfter reports whether a connection may have more in flight, or when.
-func (c *Crowd) mayAfter(l *link) (time.Duration, bool) {
-	for len(l.flights) > 0 && l.flights[0].acked <= c.now {
-		l.inFlight -= l.flights[0].bytes
-		l.flights = l.flights[1:]
-	}
-	if l.inFlight < l.window {
-		return 0, true
-	}
-	return l.flights[0].acked, false
-}
-
-// transmit sends the next unit of a connection. When it will have arrived is
-// known at once: it passes the receiver's line after what is on its way there.
+// transmit sends the next unit of a connection.
 func (c *Crowd) transmit(l *link) {
-	p, q, f := l.self, l.other, l.frames[0]
+	p, f := l.self, l.frames[0]
 	count := min(c.cfg.Unit, f.Count-f.sent)
 	bytes := c.span(f.Piece, f.First+f.sent, count)
-	wire := float64(bytes) * c.cfg.Overhead
-	took := seconds(wire / p.up)
+	took := seconds(float64(bytes) * c.cfg.Overhead / p.up)
 	p.busy = true
 	p.working += took
 	c.note(c.now, took)
 	c.push(event{at: c.now + took, kind: sent, peer: p})
-	q.clear = max(q.clear, c.now+l.delay) + seconds(wire/q.down)
-	at := max(q.clear, c.now+took+l.delay)
-	c.push(event{at: at, kind: arrived, link: l.back, frame: f, first: uint8(f.First + f.sent), count: uint8(count)})
+	unit := event{at: c.now + l.delay, kind: entered, peer: l.other, link: l.back, frame: f, first: uint8(f.First + f.sent), count: uint8(count)}
+	if l.delay > 0 {
+		c.push(unit)
+	} else {
+		c.onEntered(unit)
+	}
 	l.inFlight += bytes
-	l.flights = append(l.flights, flight{bytes, at + l.delay})
 	f.sent += count
 	p.sending = l
 	p.sentAll += int64(bytes)
 	l.sent += int64(bytes)
+}
+
+// onEntered has a unit pass the receiver's line, after what is there already.
+// When the sender will know that it did is known at once.
+func (c *Crowd) onEntered(ev event) {
+	l, q := ev.link, ev.link.self
+	wire := float64(c.span(ev.frame.Piece, int(ev.first), int(ev.count))) * c.cfg.Overhead
+	q.clear = max(q.clear, c.now) + seconds(wire/q.down)
+	ev.at, ev.kind = max(q.clear, c.now+seconds(wire/l.other.up)), arrived
+	c.push(ev)
+	ev.at, ev.kind, ev.peer, ev.link = ev.at+l.delay, room, l.other, l.back
+	c.push(ev)
+}
+
+// onRoom lets a connection send more.
+func (c *Crowd) onRoom(ev event) {
+	l := ev.link
+	l.inFlight -= c.span(ev.frame.Piece, int(ev.first), int(ev.count))
+	c.pump(l.self)
 }
 
 // onSent ends the sending of a unit. What was written makes room in a slot.

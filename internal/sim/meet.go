@@ -160,14 +160,16 @@ func (c *Crowd) lookAgain(p *peer) {
 		return
 	}
 	p.sought = c.now
-	for _, l := range p.links {
-		if l.live && !l.known {
-			c.know(l)
+	c.raise(0, func(c *Crowd) {
+		for _, l := range p.links {
+			if l.live && !l.known {
+				c.know(l)
+			}
 		}
-	}
-	if c.cfg.View > 0 {
-		c.meetSome(p, c.cfg.View/4)
-	}
+		if c.cfg.View > 0 {
+			c.meetSome(p, c.cfg.View/4)
+		}
+	})
 }
 
 // rename has a peer come back under a name that nobody knows.

@@ -13,13 +13,17 @@ import (
 type peer struct {
 	line
 	server
-	spec  Peer
-	index int
-	key   string
-	rng   *rand.Rand
-	links []*link
-	byKey map[string]*link
-	here  bool // arrived and has not left
+	spec    Peer
+	home    *Crowd // where its events happen
+	index   int
+	begun   uint64 // events that came of its own
+	key     string
+	rng     *rand.Rand
+	links   []*link
+	byKey   map[string]*link
+	byHome  [][]*link // links by the share of the other end
+	grouped int       // links when that was made
+	here    bool      // arrived and has not left
 
 	policy  *spending
 	free    []int // its free set
@@ -59,7 +63,6 @@ type link struct {
 
 	// What the line sends.
 	frames   []*frame
-	flights  []flight
 	inFlight int
 
 	// As downloader.

@@ -46,6 +46,7 @@ func (r Result) Ratio(t time.Duration) float64 { return t.Seconds() / r.Bound.Se
 func (c *Crowd) result() Result {
 	r := Result{Copies: c.holderCopies(), Spread: c.copies, Dropped: c.dropped, Steps: c.steps}
 	var good, waste int64
+	var worked []time.Duration
 	for _, p := range c.peers {
 		good += p.received
 		waste += p.wasted
@@ -62,12 +63,22 @@ func (c *Crowd) result() Result {
 	slices.Sort(r.Times)
 	slices.Sort(r.Riders)
 	r.Left = c.left
+	for _, s := range c.shares {
+		r.Dropped += s.dropped
+		r.Steps += s.steps
+		for i, t := range s.worked {
+			if i == len(worked) {
+				worked = append(worked, 0)
+			}
+			worked[i] += t
+		}
+	}
 	if c.origin != nil {
 		r.Origin = float64(c.origin.sentAll) / float64(len(c.sizes)*c.cfg.Piece)
 	}
 	r.Duplicate = float64(waste) / float64(max(1, good+waste))
 	r.Bound, r.Chunked = c.bounds()
-	for _, t := range c.shares {
+	for _, t := range worked {
 		r.Busy = append(r.Busy, t.Seconds()/float64(len(c.peers)))
 	}
 	return r

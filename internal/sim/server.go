@@ -53,7 +53,7 @@ func (c *Crowd) dispatch(p *peer) {
 
 // offer asks the other end whether it still wants a piece.
 func (c *Crowd) offer(l *link, piece int) {
-	c.tell(l, func() {
+	c.tell(l, func(c *Crowd) {
 		if l.other.picker == nil || l.back.waiting(piece) == nil {
 			c.cancel(l.back, piece)
 			return

@@ -65,7 +65,12 @@ func TestSame(t *testing.T) {
 	if !reflect.DeepEqual(a, b) {
 		t.Errorf("two runs differ:\n%+v\n%+v", a, b)
 	}
-	cfg.Seed = 2
+	cfg.Cores = 3
+	b = New(cfg).Run()
+	if b.Steps = a.Steps; !reflect.DeepEqual(a, b) { // news for many costs an event a share
+		t.Errorf("on three cores:\n%+v\n%+v", a, b)
+	}
+	cfg.Seed, cfg.Cores = 2, 0
 	if b := New(cfg).Run(); reflect.DeepEqual(a, b) {
 		t.Error("another seed changes nothing")
 	}
