@@ -4,8 +4,8 @@
 // here. What is modelled is what lies between the cores: access lines, round
 // trips, queues, upload slots, batches of have.
 //
-// A run is one goroutine and a heap of events; the same Config and seed give
-// the same Result.
+// A run is a heap of events, one a core in large crowds (share.go); the same Config and seed give
+// the same Result on any number of cores.
 //
 // # The network
 //

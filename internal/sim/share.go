@@ -129,11 +129,7 @@ func (c *Crowd) workers() (run func(until time.Duration), stop func()) {
 	for _, s := range c.shares[1:] {
 		go func() {
 			for seen := int64(1); ; seen++ {
-				for spin := 0; windows.Load() < seen; spin++ {
-					if spin > 100 {
-						runtime.Gosched()
-					}
-				}
+				await(func() bool { return windows.Load() >= seen })
 				if until < 0 {
 					done.Add(1)
 					return
@@ -150,11 +146,22 @@ func (c *Crowd) workers() (run func(until time.Duration), stop func()) {
 		if u >= 0 {
 			c.shares[0].pass(u, c.shares)
 		}
-		for int(done.Load()) < len(c.shares)-1 {
+		await(func() bool { return int(done.Load()) == len(c.shares)-1 })
+	}
+	return run, func() { run(-1) }
+}
+
+// await returns when something is so: mostly it is soon, unless another program has
+// the core.
+func await(so func() bool) {
+	for spin := 0; !so(); spin++ {
+		switch {
+		case spin > 5000:
+			time.Sleep(50 * time.Microsecond)
+		case spin%64 == 63:
 			runtime.Gosched()
 		}
 	}
-	return run, func() { run(-1) }
 }
 
 // pass has the events of a share happen that come before a time.
