@@ -72,8 +72,12 @@ func TestDeadline(t *testing.T) {
 	opt := from(a)
 	opt.Deadline = time.Second
 	_, err := get(t, b, target, opt)
-	if e := as[*UnavailableError](t, err); !strings.Contains(e.Why, "1s") {
+	e := as[*UnavailableError](t, err)
+	if !strings.Contains(e.Why, "1s") {
 		t.Errorf("%v does not name the deadline", e)
+	}
+	if len(e.Tried) != 1 || !strings.HasSuffix(e.Tried[0], "did not send it in time") {
+		t.Errorf("tried %q; want that the peer has it", e.Tried)
 	}
 }
 

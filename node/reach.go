@@ -151,3 +151,38 @@ func (d *download) weighRelays(now time.Time) {
 		}
 	}
 }
+
+// moveOn is how long after the last useful byte a fetch goes on whose every peer is
+// behind a relay that carries no more.
+const moveOn = time.Second
+
+// relaysSpent is until when nobody sends anything: whoever has the content is
+// reached over relays that carry no more for it, nobody else is being looked for,
+// and there is no origin. Zero if that is not so.
+func (d *download) relaysSpent(now time.Time) time.Time {
+	if d.look.running || now.Sub(d.useful) < moveOn || d.look.rounds == 0 && !d.lonely() {
+		return time.Time{}
+	}
+	for _, s := range d.origins {
+		if !s.useless {
+			return time.Time{}
+		}
+	}
+	var first time.Time
+	for id, c := range d.look.seen {
+		until := d.n.barren(id)
+		if until.IsZero() && c.state <= answered {
+			return time.Time{}
+		}
+		first = earlier(first, until)
+	}
+	return first
+}
+
+// barren is until when nothing comes from a peer but by a relay that carries no more.
+func (n *Node) barren(p peer.ID) time.Time {
+	if n.reach == nil {
+		return time.Time{}
+	}
+	return n.reach.Barren(p)
+}

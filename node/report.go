@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/shoal-p2p/shoal/cdnfallback/policy"
 )
 
@@ -209,6 +210,8 @@ func (d *download) gaveUp(now time.Time) error {
 		why = fmt.Sprintf("not done within %v", d.opt.Deadline)
 	case now.Sub(d.useful) >= d.timeout():
 		why = fmt.Sprintf("no useful byte for %v", d.timeout())
+	case d.relaysSpent(now).After(d.useful.Add(d.timeout())):
+		why = "whoever has it is reached over a relay that carries no more for this pair"
 	case !d.noMoreSources(now):
 		return nil
 	}
@@ -268,17 +271,7 @@ func (d *download) timeout() time.Duration {
 func (d *download) unavailable(why string) error {
 	e := &UnavailableError{Root: d.target.Root, Why: why, Liars: d.count.liarList()}
 	for _, id := range slices.Sorted(maps.Keys(d.look.seen)) {
-		c := d.look.seen[id]
-		what := "no answer"
-		if c.err != nil {
-			what = c.err.Error()
-			if errors.Is(c.err, context.DeadlineExceeded) {
-				what = "timed out"
-			}
-		} else if c.state == answered {
-			what = "sends nothing that is missing"
-		}
-		e.Tried = append(e.Tried, fmt.Sprintf("%v: %s", id, what))
+		e.Tried = append(e.Tried, fmt.Sprintf("%v: %s", id, d.became(id)))
 	}
 	for _, s := range d.origins {
 		if s.err != nil {
@@ -287,8 +280,34 @@ func (d *download) unavailable(why string) error {
 			e.Tried = append(e.Tried, fmt.Sprintf("origin %s: nothing useful in time", s.o.Host()))
 		}
 	}
-	if len(e.Tried) == 0 {
+	switch {
+	case !d.relaysSpent(time.Now()).IsZero():
+		e.Hint = "give --origin, or try again later: what is here stays"
+	case len(e.Tried) == 0:
 		e.Hint = "ask the sender for the link ('shoal share' prints it), or give --bootstrap, --peer or --origin"
 	}
 	return e
+}
+
+// became says what became of a provider.
+func (d *download) became(id peer.ID) string {
+	c := d.look.seen[id]
+	switch {
+	case !d.n.barren(id).IsZero():
+		return "the relay to it carries no more"
+	case errors.Is(c.err, context.DeadlineExceeded):
+		return "timed out"
+	case c.err != nil:
+		return c.err.Error()
+	case c.state != answered || d.peers[id] == nil:
+		return "no answer"
+	case d.table == nil:
+		return "sent no tree that is of use"
+	}
+	r := d.peers[id]
+	lacks := func(i int) bool { return !d.have.Has(i) }
+	if r.all || slices.ContainsFunc(slices.Collect(r.have.All()), lacks) {
+		return "has what is missing and did not send it in time"
+	}
+	return "has nothing that is missing"
 }

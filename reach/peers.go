@@ -107,6 +107,22 @@ func (r *Reach) Spent(p peer.ID) bool {
 	return false
 }
 
+// Barren is until when nothing but signalling comes from p: relays told so, there
+// is no direct connection, and none is being tried for. Zero if that is not so.
+func (r *Reach) Barren(p peer.ID) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var last time.Time
+	if m := r.peers[p]; m != nil && m.active == 0 && !m.hasDirect() {
+		for _, until := range m.notices {
+			if until.After(last) && time.Now().Before(until) {
+				last = until
+			}
+		}
+	}
+	return last
+}
+
 // relayOf is the relay that a connection goes over.
 func relayOf(c network.Conn) (peer.ID, bool) {
 	before, rest := ma.SplitFunc(c.RemoteMultiaddr(), func(c ma.Component) bool { return c.Protocol().Code == ma.P_CIRCUIT })

@@ -15,7 +15,7 @@ part_turn() {
 	local from at have
 	begin t
 	world 4 4 && public --relay-data 8MiB || die "no network"
-	SHOAL_UPLOAD=80Mbit/s two a b both 8400 "$tmp/big" || { end; return; }
+	SHOAL_LOG_LEVEL=info SHOAL_UPLOAD=80Mbit/s two a b both 8400 "$tmp/big" || { end; return; }
 	ip netns exec "${P}watch" "$shoal" --dir "$tmp/slow" share "$tmp/big" --listen /ip4/11.0.0.5/tcp/7500 --upload 40Mbit/s \
 		--bootstrap "$relay_at/tcp/7461/p2p/$relay_id" </dev/null >/dev/null 2>"$tmp/slow.err" &
 	pids[$!]=1
@@ -24,6 +24,7 @@ part_turn() {
 	from=$!
 	pids[$from]=1
 	until grep -q 'carries no more' "$tmp/$P-b-8400.err" || ! kill -0 $from 2>/dev/null; do sleep 0.01; done
+	grep -q 'carries no more' "$tmp/$P-b-8400.err" || say "the relay said nothing"
 	at=$EPOCHREALTIME have=$(counter hb eth0)
 	until (($(counter hb eth0) - have > 131072)) || ! kill -0 $from 2>/dev/null; do sleep 0.01; done
 	elapsed=$(awk -v a="$at" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.2f", b - a }')

@@ -15,7 +15,8 @@
 #   --jobs N      pairs at a time; 3
 #   --hard        with --punch-hard on
 #   --small       one pair, a few seconds: shows that the lab works
-#   --into DIR    keep the pairs' results there; a pair that is there is not run again
+#   --into DIR    keep the pairs' results there, and the words of nodes that did not meet;
+#                 a pair that is there is not run again
 #   --shoal FILE  use this binary instead of building one
 #
 # Types: public, 1 full cone, 2 address-restricted, 3 port-restricted, 4 symmetric,
@@ -119,11 +120,18 @@ reach_pair() {
 					fi
 				fi
 				echo "$1:$2 $mode $from $direct $transport ${took:--} ${got:--}"
+				((direct)) || keep "$1-$2-$mode-$from-$run" $from $to $port
 				stop $from_pid $to_pid
 				rm -rf "$tmp/$P-$from-$port"* "$tmp/$P-$to-$port"* "$tmp/$P-got-$port"
 			done
 		done
 	done
+}
+
+# keep NAME FROM TO PORT: the words of the nodes of a run, and what the getter says of itself.
+keep() {
+	mkdir -p "$into/lost-$1" && cp "$tmp/$P-$2-$4.err" "$tmp/$P-$3-$4.err" "$tmp/$P-get.err" "$into/lost-$1/" 2>/dev/null
+	status "$tmp/$P-$3-$4" >"$into/lost-$1/status"
 }
 
 # each FUNCTION: run it for every pair in a world of its own, jobs at a time. Its
@@ -324,10 +332,14 @@ symmetric() {
 	local data=$1
 	shift
 	world 4 4 && public --relay-data "$data" || die "no network"
-	two a b both 8300 "$tmp/big" || return
+	SHOAL_LOG_LEVEL=info two a b both 8300 "$tmp/big" || return
 	ip netns exec "${P}watch" "$probe" files "$tmp/files" 11.0.0.5:80 2>/dev/null &
 	pids[$!]=1
-	fetch "$tmp/$P-b-8300" hb "$cid" --peer "$peer" --timeout 10s "$@"
+	rm -f "$tmp/spent"
+	(until grep -q 'carries no more' "$tmp/$P-b-8300.err"; do sleep 0.02; done; echo "$EPOCHREALTIME" >"$tmp/spent") &
+	pids[$!]=1
+	fetch "$tmp/$P-b-8300" hb "$cid" --peer "$peer" "$@"
+	after=$(awk -v a="$(cat "$tmp/spent" 2>/dev/null)" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }')
 	used=$(field relayed_bytes "$(status "$tmp/$P-relay")")
 	cmp -s "$tmp/big" "$tmp/$P-b-8300.got" && same=1 || same=0
 	stop_all
@@ -336,7 +348,7 @@ symmetric() {
 
 # budget: symmetric x symmetric by relay, by origin, and what a budget is worth.
 budget() {
-	local same used limit=$((size / 2)) B=$((size << 20))
+	local same used after limit=$((size / 2)) B=$((size << 20))
 	P=${P}b
 	mkdir -p "$tmp/files" && ln -f "$tmp/big" "$tmp/files/big"
 	symmetric $((size * 2))MiB
@@ -347,6 +359,7 @@ budget() {
 	figure "  at the relay's cable" "$relayed bytes" "at most 2 MB" "$(holds "$relayed <= 2000000")"
 	symmetric ${limit}MiB
 	figure "4 x 4 with half the budget needed" "exit $code, $elapsed s, used $used" "exit 3" "$(holds "$code == 3")"
+	figure "  it ends after the relay's word, with no other source" "after $after s" "at most 3 s" "$(holds "$after <= 3")"
 	figure "  used of $limit MiB, at the relay's cable $relayed" "$used" "within 5%" "$(holds "${used:-0} <= $limit * 1048576 * 1.05 && ${used:-0} >= $limit * 1048576 * 0.95")"
 	P=${P%b}
 }
