@@ -80,15 +80,10 @@ func (x *Exchange) greet(ctx context.Context, p peer.ID) (*Session, error) {
 // relay and there is one. Of the two sides the one that opened the session does
 // it; at the other it is nothing. What was asked over the relay is asked again.
 func (x *Exchange) Improve(ctx context.Context, p peer.ID) error {
-	x.mu.Lock()
-	s := x.living(p)
-	if s == nil || s.Path() != Relay || !s.outbound || x.dials[p] != nil {
-		x.mu.Unlock()
-		return nil
+	busy, err := x.toImprove(ctx, p)
+	if busy == nil {
+		return err
 	}
-	busy := make(chan struct{})
-	x.dials[p] = busy // two that meet have often two connections: two sessions would end each other
-	x.mu.Unlock()
 	defer func() {
 		x.mu.Lock()
 		delete(x.dials, p)
@@ -110,6 +105,32 @@ func (x *Exchange) Improve(ctx context.Context, p peer.ID) error {
 			return errors.Join(err, ctx.Err())
 		case <-x.ctx.Done():
 			return ErrClosed
+		}
+	}
+}
+
+// toImprove gives the sign that a session with p is being opened, nil if there is
+// none to be moved. One that is being opened is waited for: it may have begun on
+// the relay just before there was a direct connection.
+func (x *Exchange) toImprove(ctx context.Context, p peer.ID) (chan struct{}, error) {
+	for {
+		x.mu.Lock()
+		s, opening := x.living(p), x.dials[p]
+		var busy chan struct{}
+		if opening == nil && s != nil && s.Path() == Relay && s.outbound {
+			busy = make(chan struct{})
+			x.dials[p] = busy // two that meet have often two connections: two sessions would end each other
+		}
+		x.mu.Unlock()
+		if opening == nil {
+			return busy, nil
+		}
+		select {
+		case <-opening:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-x.ctx.Done():
+			return nil, ErrClosed
 		}
 	}
 }

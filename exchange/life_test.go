@@ -83,6 +83,39 @@ func TestImproveOnce(t *testing.T) {
 	})
 }
 
+// The direct connection is there before the session over the relay is: it moves
+// all the same.
+func TestImproveWhileOpening(t *testing.T) {
+	inVirtualTime(t, 2, Config{}, func(t *testing.T, n []*node) {
+		x, p := n[0].x, n[1].h.ID()
+		opening := make(chan struct{})
+		x.mu.Lock()
+		x.dials[p] = opening
+		x.mu.Unlock()
+		done := make(chan error, 1)
+		go func() { done <- x.Improve(t.Context(), p) }()
+		synctest.Wait()
+		if err := n[0].h.Connect(t.Context(), info(n[1].h)); err != nil {
+			t.Fatal(err)
+		}
+		s, err := x.greet(t.Context(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.path.Store(uint32(Relay))
+		x.mu.Lock()
+		delete(x.dials, p)
+		x.mu.Unlock()
+		close(opening)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if s := x.session(p); s == nil || s.Path() != WAN {
+			t.Error("the session stays on the relay")
+		}
+	})
+}
+
 // The upload limit holds the sender to its rate, the download limit the receiver.
 func TestLimitedTransfer(t *testing.T) {
 	for name, cfg := range map[string]Config{

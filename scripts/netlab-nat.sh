@@ -4,7 +4,7 @@
 # its NATs, then has shoal connect, and fetch, between every two of them.
 #
 #   scripts/netlab.sh nat [--only LIST] [--pairs LIST] [--modes LIST] [--runs N]
-#                         [--delay D] [--size MIB] [--jobs N] [--hard] [--small] [--into DIR] [--shoal FILE]
+#                         [--delay D] [--size MIB] [--jobs N] [--hard] [--fresh] [--small] [--into DIR] [--shoal FILE]
 #
 #   --only LIST   of: prove reach get lan move crowd budget turn web six members portmap; all of them
 #   --pairs LIST  such as 3:4,public:blocked; every unordered pair of types
@@ -14,6 +14,7 @@
 #   --size MIB    of the file that every pair fetches; 64
 #   --jobs N      pairs at a time; 3
 #   --hard        with --punch-hard on
+#   --fresh       who fetches has just started, and does not know yet how it is reached
 #   --small       one pair, a few seconds: shows that the lab works
 #   --into DIR    keep the pairs' results there, and the words of nodes that did not meet;
 #                 a pair that is there is not run again
@@ -28,7 +29,7 @@ cd "$(dirname "$0")/.." || exit
 . scripts/nat-parts.sh
 
 types=(public 1 2 3 4 double blocked)
-only=prove,reach,get,lan,move,crowd,budget,turn,web,six,members,portmap pairs= modes=both,quic,tcp runs=1 delay= size=64 jobs=3 into= shoal=
+only=prove,reach,get,lan,move,crowd,budget,turn,web,six,members,portmap pairs= modes=both,quic,tcp runs=1 delay= size=64 jobs=3 into= shoal= fresh=
 while (($#)); do
 	case $1 in
 	--only | --pairs | --modes | --runs | --delay | --size | --jobs | --into | --shoal)
@@ -37,6 +38,7 @@ while (($#)); do
 		shift
 		;;
 	--hard) export SHOAL_PUNCH_HARD=on ;;
+	--fresh) fresh=1 ;;
 	--small) only=prove,reach,get pairs=3:3 modes=both size=4 jobs=1 ;;
 	--help | -h)
 		sed -n '/^#   scripts/,/^# double/s/^# \{0,3\}//p' scripts/netlab-nat.sh
