@@ -11,6 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/peerstore"
+	"github.com/shoal-p2p/shoal/internal/route"
 )
 
 // Session returns the session with a peer, connecting first if there is none.
@@ -91,7 +92,7 @@ func (x *Exchange) Improve(ctx context.Context, p peer.ID) error {
 		close(busy)
 	}()
 	for {
-		if !slices.ContainsFunc(x.host.Network().ConnsToPeer(p), func(c network.Conn) bool { return !relayed(c) }) {
+		if !slices.ContainsFunc(x.host.Network().ConnsToPeer(p), func(c network.Conn) bool { return !route.Relayed(c) }) {
 			return nil
 		}
 		s, err := x.greet(ctx, p)

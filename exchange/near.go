@@ -10,6 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+	"github.com/shoal-p2p/shoal/internal/route"
 )
 
 // home is where this node is: the networks that count as LAN, and the public
@@ -119,7 +120,7 @@ func publicOf(m ma.Multiaddr) (netip.Addr, bool) {
 	if m == nil || !manet.IsPublicAddr(m) {
 		return netip.Addr{}, false
 	}
-	if _, err := m.ValueForProtocol(ma.P_CIRCUIT); err == nil {
+	if route.Circuit(m) {
 		return netip.Addr{}, false // the relay's
 	}
 	ip, err := manet.ToIP(m)
@@ -153,7 +154,7 @@ func (h *home) sees(a netip.Addr) bool { return slices.Contains(h.seenAs, a) }
 // that is one between private addresses.
 func (x *Exchange) seenAs(c network.Conn) [][]byte {
 	ip, err := manet.ToIP(c.RemoteMultiaddr())
-	if a, ok := netip.AddrFromSlice(ip); err != nil || !ok || !a.Unmap().IsPrivate() || overWeb(c) {
+	if a, ok := netip.AddrFromSlice(ip); err != nil || !ok || !a.Unmap().IsPrivate() || route.WebSocket(c.RemoteMultiaddr()) {
 		return nil
 	}
 	x.mu.Lock()

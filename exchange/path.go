@@ -2,11 +2,11 @@ package exchange
 
 import (
 	"net/netip"
-	"slices"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+	"github.com/shoal-p2p/shoal/internal/route"
 )
 
 // Path is how a peer is reached: lan, wan or relay. Lower is preferred.
@@ -27,10 +27,10 @@ func (p Path) String() string { return [...]string{"lan", "wan", "relay"}[p] }
 // near (found by mDNS, or with a public address that is ours too); else wan.
 func pathOf(c network.Conn, nets []netip.Prefix, near bool) Path {
 	addr := c.RemoteMultiaddr()
-	if relayed(c) {
+	if route.Relayed(c) {
 		return Relay
 	}
-	if overWeb(c) {
+	if route.WebSocket(c.RemoteMultiaddr()) {
 		return WAN
 	}
 	ip, err := manet.ToIP(addr)
@@ -91,17 +91,4 @@ func inAny(a netip.Addr, nets []netip.Prefix) bool {
 		}
 	}
 	return false
-}
-
-// overWeb reports whether a connection is one of WebSocket.
-func overWeb(c network.Conn) bool {
-	return slices.ContainsFunc(c.RemoteMultiaddr(), func(p ma.Component) bool {
-		return p.Protocol().Code == ma.P_WS || p.Protocol().Code == ma.P_WSS
-	})
-}
-
-// relayed reports whether a connection goes over a relay.
-func relayed(c network.Conn) bool {
-	_, err := c.RemoteMultiaddr().ValueForProtocol(ma.P_CIRCUIT)
-	return err == nil || c.Stat().Limited
 }

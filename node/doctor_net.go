@@ -300,16 +300,6 @@ func hostPort(u *url.URL) string {
 	return net.JoinHostPort(u.Hostname(), port)
 }
 
-// isWebSocket tells whether an address is one of WebSocket.
-func isWebSocket(a ma.Multiaddr) bool {
-	for _, code := range []int{ma.P_WS, ma.P_WSS} {
-		if _, err := a.ValueForProtocol(code); err == nil {
-			return true
-		}
-	}
-	return false
-}
-
 // judgeProxy judges the proxy of some variables, with so many connections to peers.
 func judgeProxy(set map[string]string, u *url.URL, err error, conns int) Check {
 	c := Check{Check: "proxy", State: CheckOK, Detail: "none in the environment"}

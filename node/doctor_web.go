@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	ma "github.com/multiformats/go-multiaddr"
+	"github.com/shoal-p2p/shoal/internal/route"
 )
 
 // webFound is what there is of WebSocket.
@@ -32,7 +33,7 @@ type webFound struct {
 // checkWeb looks at WebSocket, the way out where only HTTPS gets out.
 func (n *Node) checkWeb(ctx context.Context) Check {
 	w := webFound{
-		listen: ma.FilterAddrs(n.listens(), isWebSocket), known: n.known(),
+		listen: ma.FilterAddrs(n.listens(), route.WebSocket), known: n.known(),
 		told: ma.FilterAddrs(n.host.Addrs(), func(a ma.Multiaddr) bool { return transportName(a) == "wss" }),
 	}
 	if n.web.cert != nil {
@@ -40,7 +41,7 @@ func (n *Node) checkWeb(ctx context.Context) Check {
 	}
 	hosts := map[peer.ID]peer.AddrInfo{}
 	for _, p := range n.bootstrap() {
-		if p.Addrs = ma.FilterAddrs(p.Addrs, isWebSocket); len(p.Addrs) > 0 {
+		if p.Addrs = ma.FilterAddrs(p.Addrs, route.WebSocket); len(p.Addrs) > 0 {
 			hosts[p.ID] = p
 		}
 	}
@@ -55,7 +56,7 @@ func (n *Node) checkWeb(ctx context.Context) Check {
 	}
 	for _, c := range conns {
 		switch how, _ := n.reach.How(c); {
-		case !isWebSocket(c.RemoteMultiaddr()) || transportName(c.RemoteMultiaddr()) == "p2p-circuit":
+		case !route.WebSocket(c.RemoteMultiaddr()) || transportName(c.RemoteMultiaddr()) == "p2p-circuit":
 			w.other++
 		case c.Stat().Direction == network.DirInbound:
 			w.asked++
@@ -78,7 +79,7 @@ func (n *Node) dialWeb(ctx context.Context, p peer.AddrInfo) error {
 	var dial *swarm.DialError
 	if errors.As(err, &dial) {
 		for _, e := range dial.DialErrors {
-			if isWebSocket(e.Address) {
+			if route.WebSocket(e.Address) {
 				return fmt.Errorf("%s: %w", e.Address, e.Cause)
 			}
 		}

@@ -23,6 +23,7 @@ import (
 	"github.com/libp2p/go-libp2p/x/rate"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+	"github.com/shoal-p2p/shoal/internal/route"
 	"github.com/shoal-p2p/shoal/reach"
 	"github.com/shoal-p2p/shoal/swarm"
 )
@@ -170,7 +171,7 @@ func rankDials(addrs []ma.Multiaddr) []network.AddrDelay {
 		switch _, relayed := a.ValueForProtocol(ma.P_CIRCUIT); {
 		case relayed == nil:
 			relays = append(relays, a)
-		case isWebSocket(a):
+		case route.WebSocket(a):
 			web = append(web, a)
 		default:
 			rest = append(rest, a)

@@ -10,6 +10,7 @@ import (
 	"github.com/ipfs/go-cid"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+	"github.com/shoal-p2p/shoal/internal/route"
 	"github.com/shoal-p2p/shoal/merkle"
 	"github.com/shoal-p2p/shoal/store"
 )
@@ -123,7 +124,7 @@ func (n *Node) link(c cid.Cid, name string) string {
 func linkable(addrs []ma.Multiaddr) []ma.Multiaddr {
 	far := slices.DeleteFunc(slices.Clone(addrs), manet.IsIPLoopback)
 	order := func(a ma.Multiaddr) int {
-		if isWebSocket(a) && transportName(a) != "p2p-circuit" {
+		if route.WebSocket(a) && transportName(a) != "p2p-circuit" {
 			return 0
 		}
 		return 1

@@ -13,6 +13,7 @@ import (
 
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+	"github.com/shoal-p2p/shoal/internal/route"
 )
 
 // names are the addresses by which others dial this node beside those that it
@@ -65,7 +66,7 @@ func (w *names) tell(addrs []ma.Multiaddr) []ma.Multiaddr {
 		switch {
 		case transportName(a) != "wss":
 			out = append(out, a)
-		case !slices.ContainsFunc(w.given, isWebSocket):
+		case !slices.ContainsFunc(w.given, route.WebSocket):
 			out = append(out, w.certified(a)...)
 		}
 	}

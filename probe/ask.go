@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
@@ -14,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+	"github.com/shoal-p2p/shoal/internal/route"
 )
 
 // Talk is a conversation with one peer. One owner; Close it.
@@ -106,7 +106,7 @@ func udpOf(remote ma.Multiaddr, told []ma.Multiaddr) netip.AddrPort {
 	ip, _ := addrPortOf(remote) // none: no address is on that machine
 	var found netip.AddrPort
 	for _, a := range told {
-		if _, err := a.ValueForProtocol(ma.P_QUIC_V1); err != nil || relayed(a) {
+		if _, err := a.ValueForProtocol(ma.P_QUIC_V1); err != nil || route.Circuit(a) {
 			continue
 		}
 		at, err := addrPortOf(a)
@@ -119,17 +119,6 @@ func udpOf(remote ma.Multiaddr, told []ma.Multiaddr) netip.AddrPort {
 		}
 	}
 	return found
-}
-
-func relayed(a ma.Multiaddr) bool {
-	_, err := a.ValueForProtocol(ma.P_CIRCUIT)
-	return err == nil
-}
-
-// overWeb reports whether an address is one of WebSocket: it may be that of a proxy
-// on this machine.
-func overWeb(a ma.Multiaddr) bool {
-	return slices.ContainsFunc(a, func(c ma.Component) bool { return c.Protocol().Code == ma.P_WS || c.Protocol().Code == ma.P_WSS })
 }
 
 // addrPortOf is the IP address and port that a multiaddr begins with.

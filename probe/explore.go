@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/shoal-p2p/shoal/internal/route"
 	"github.com/shoal-p2p/shoal/probe/nat"
 )
 
@@ -23,7 +24,7 @@ const (
 // Usable tells whether a peer can help to Explore: it says that it is open, and
 // has an address for UDP.
 func (t *Talk) Usable() bool {
-	return t.Open && t.UDP.IsValid() && !relayed(t.stream.Conn().RemoteMultiaddr())
+	return t.Open && t.UDP.IsValid() && !route.Circuit(t.stream.Conn().RemoteMultiaddr())
 }
 
 // Explore sends and awaits packets on a new socket with the help of peers, each

@@ -15,6 +15,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	manet "github.com/multiformats/go-multiaddr/net"
+	"github.com/shoal-p2p/shoal/internal/route"
 	"golang.org/x/time/rate"
 )
 
@@ -201,7 +202,7 @@ func (s *Server) look(st network.Stream) look {
 func (s *Server) permit(st network.Stream, ask send) (_ Status, send func()) {
 	conn := st.Conn()
 	ip, err := manet.ToIP(conn.RemoteMultiaddr())
-	if err != nil || conn.Stat().Limited || overWeb(conn.RemoteMultiaddr()) {
+	if err != nil || conn.Stat().Limited || route.WebSocket(conn.RemoteMultiaddr()) {
 		return NotYours, nil
 	}
 	from, _ := netip.AddrFromSlice(ip)

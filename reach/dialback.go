@@ -15,6 +15,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+	"github.com/shoal-p2p/shoal/internal/route"
 	"github.com/shoal-p2p/shoal/reach/plan"
 )
 
@@ -114,7 +115,7 @@ func (r *Reach) mappedPorts(t plan.Transport) []uint16 {
 func (r *Reach) answerDialBack(st network.Stream) {
 	p := st.Conn().RemotePeer()
 	at, _, ok := endpoint(st.Conn().RemoteMultiaddr())
-	if !ok || relayed(st.Conn()) || !r.backs.enter(time.Now(), p) {
+	if !ok || route.Relayed(st.Conn()) || !r.backs.enter(time.Now(), p) {
 		_ = st.Reset()
 		return
 	}

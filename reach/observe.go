@@ -12,6 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+	"github.com/shoal-p2p/shoal/internal/route"
 	"github.com/shoal-p2p/shoal/reach/plan"
 )
 
@@ -51,14 +52,14 @@ func (r *Reach) mapped() bool {
 
 // onIdentified notes how a peer sees this node.
 func (r *Reach) onIdentified(e event.EvtPeerIdentificationCompleted) {
-	if overWeb(e.Conn) && !relayed(e.Conn) && e.Conn.Stat().Direction == network.DirOutbound && manet.IsPublicAddr(e.Conn.RemoteMultiaddr()) {
+	if route.WebSocket(e.Conn.RemoteMultiaddr()) && !route.Relayed(e.Conn) && e.Conn.Stat().Direction == network.DirOutbound && manet.IsPublicAddr(e.Conn.RemoteMultiaddr()) {
 		r.mu.Lock()
 		r.book.OnWeb()
 		r.mu.Unlock()
 		r.tell()
 		return
 	}
-	if relayed(e.Conn) || e.ObservedAddr == nil {
+	if route.Relayed(e.Conn) || e.ObservedAddr == nil {
 		return
 	}
 	from, _, ok := endpoint(e.Conn.RemoteMultiaddr())
@@ -141,7 +142,7 @@ func (r *Reach) moved(gone []netip.Addr) {
 
 // ended reports whether a connection cannot go on without some addresses.
 func ended(c network.Conn, gone []netip.Addr) bool {
-	if overWeb(c) && !relayed(c) {
+	if route.WebSocket(c.RemoteMultiaddr()) && !route.Relayed(c) {
 		ip, err := manet.ToIP(c.LocalMultiaddr())
 		at, ok := netip.AddrFromSlice(ip)
 		return err == nil && ok && slices.Contains(gone, at.Unmap())
@@ -202,7 +203,7 @@ func interfaces() []netip.Addr {
 // endpoint is the address, port and transport that a multiaddr begins with; false
 // for what is neither TCP nor QUIC.
 func endpoint(a ma.Multiaddr) (netip.AddrPort, plan.Transport, bool) {
-	if isWeb(a) {
+	if route.WebSocket(a) {
 		return netip.AddrPort{}, 0, false
 	}
 	n, err := manet.ToNetAddr(head(a))
@@ -232,16 +233,10 @@ func head(a ma.Multiaddr) ma.Multiaddr {
 	return a
 }
 
-// relayed reports whether a connection goes over a relay.
-func relayed(c network.Conn) bool {
-	_, err := c.RemoteMultiaddr().ValueForProtocol(ma.P_CIRCUIT)
-	return err == nil || c.Stat().Limited
-}
-
 // direct is a connection that does not go over a relay, nil if there is none.
 func direct(conns []network.Conn) network.Conn {
 	for _, c := range conns {
-		if !relayed(c) {
+		if !route.Relayed(c) {
 			return c
 		}
 	}

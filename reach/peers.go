@@ -9,6 +9,7 @@ import (
 	p2pswarm "github.com/libp2p/go-libp2p/p2p/net/swarm"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+	"github.com/shoal-p2p/shoal/internal/route"
 )
 
 // met is what is known of a peer that is connected or being dialled.
@@ -149,12 +150,12 @@ func (n *notifiee) Connected(_ network.Network, c network.Conn) {
 	p := c.RemotePeer()
 	r.mu.Lock()
 	m := r.of(p)
-	over := relayed(c)
+	over := route.Relayed(c)
 	m.how[c] = way{how: r.howOf(m, c, over), took: time.Since(m.dialled)}
 	var tell []func()
 	hadRelay := false
 	for o := range m.how {
-		hadRelay = hadRelay || relayed(o)
+		hadRelay = hadRelay || route.Relayed(o)
 	}
 	if !over {
 		for k, f := range m.direct {
@@ -183,7 +184,7 @@ func (n *notifiee) Connected(_ network.Network, c network.Conn) {
 // over the relay.
 func (m *met) called() bool {
 	for c := range m.how {
-		if relayed(c) && c.Stat().Direction == network.DirOutbound {
+		if route.Relayed(c) && c.Stat().Direction == network.DirOutbound {
 			return true
 		}
 	}
@@ -192,7 +193,7 @@ func (m *met) called() bool {
 
 func (m *met) hasDirect() bool {
 	for c := range m.how {
-		if !relayed(c) {
+		if !route.Relayed(c) {
 			return true
 		}
 	}
@@ -204,11 +205,11 @@ func (r *Reach) howOf(m *met, c network.Conn, over bool) string {
 	switch {
 	case over:
 		return "relay"
-	case overWeb(c) && proxied(c):
+	case route.WebSocket(c.RemoteMultiaddr()) && proxied(c):
 		return "proxy"
-	case overWeb(c) && c.Stat().Direction == network.DirOutbound:
+	case route.WebSocket(c.RemoteMultiaddr()) && c.Stat().Direction == network.DirOutbound:
 		return "dial"
-	case overWeb(c):
+	case route.WebSocket(c.RemoteMultiaddr()):
 		return "incoming"
 	case m.active > 0 && !manet.IsPublicAddr(c.RemoteMultiaddr()):
 		return "lan"
@@ -230,7 +231,7 @@ func (n *notifiee) Disconnected(_ network.Network, c network.Conn) {
 		return
 	}
 	delete(m.how, c)
-	if m.lost = m.lost || !relayed(c) && m.called() && !m.hasDirect(); m.lost && m.active == 0 {
+	if m.lost = m.lost || !route.Relayed(c) && m.called() && !m.hasDirect(); m.lost && m.active == 0 {
 		r.regain(c.RemotePeer(), m)
 	}
 	if len(m.how) == 0 && m.active == 0 && len(m.notices) == 0 {
@@ -335,7 +336,7 @@ func (r *Reach) leaveRelay(p peer.ID) {
 		return
 	}
 	for _, c := range conns {
-		if relayed(c) {
+		if route.Relayed(c) {
 			_ = c.Close()
 		}
 	}

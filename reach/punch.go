@@ -16,6 +16,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 	"github.com/multiformats/go-multistream"
+	"github.com/shoal-p2p/shoal/internal/route"
 	"github.com/shoal-p2p/shoal/reach/plan"
 )
 
@@ -220,8 +221,7 @@ func (r *Reach) dial(ctx context.Context, p peer.ID, addrs []ma.Multiaddr, clien
 func dialable(addrs []ma.Multiaddr) []ma.Multiaddr {
 	return ma.FilterAddrs(addrs, func(a ma.Multiaddr) bool {
 		at, _, ok := endpoint(a)
-		_, err := a.ValueForProtocol(ma.P_CIRCUIT)
-		return ok && err != nil && !at.Addr().IsLoopback() && !at.Addr().IsUnspecified() && !at.Addr().IsMulticast() && !at.Addr().IsLinkLocalUnicast()
+		return ok && !route.Circuit(a) && !at.Addr().IsLoopback() && !at.Addr().IsUnspecified() && !at.Addr().IsMulticast() && !at.Addr().IsLinkLocalUnicast()
 	})
 }
 

@@ -70,19 +70,6 @@ func proxied(c network.Conn) bool {
 	return c.As(&w) && w.proxied
 }
 
-// overWeb reports whether a connection is one of WebSocket. The IP addresses of
-// its ends may be those of proxies on either side: nothing follows from them.
-func overWeb(c network.Conn) bool { return isWeb(c.RemoteMultiaddr()) }
-
-func isWeb(a ma.Multiaddr) bool {
-	for _, c := range a {
-		if code := c.Protocol().Code; code == ma.P_WS || code == ma.P_WSS {
-			return true
-		}
-	}
-	return false
-}
-
 // proxyFor is the HTTP proxy by which a WebSocket address is dialled, nil for none.
 func proxyFor(to ma.Multiaddr) *url.URL {
 	_, at, err := manet.DialArgs(head(to))
