@@ -154,7 +154,7 @@ func (d *download) weighRelays(now time.Time) {
 
 // moveOn is how long after the last useful byte a fetch goes on whose every peer is
 // behind a relay that carries no more.
-const moveOn = time.Second
+const moveOn = time.Second / 2
 
 // relaysSpent is until when nobody sends anything: whoever has the content is
 // reached over relays that carry no more for it, nobody else is being looked for,

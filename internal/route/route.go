@@ -1,5 +1,3 @@
-// Package route says what an address tells of the way to a peer: whether it leads
-// over a relay, or is one of WebSocket.
 package route
 
 import (
