@@ -11,6 +11,9 @@
 //		...
 //	})
 //
+// Lines is the same network for those who start hosts themselves: package node
+// puts whole nodes on it.
+//
 // Everything that a test starts on the hosts must be closed before it returns.
 // There is no TCP, no NAT and no loss.
 package testnet

@@ -28,27 +28,55 @@ type Config struct {
 	Options func(i int) []libp2p.Option
 }
 
+// Net is a network of which the hosts are started by others, such as whole nodes.
+type Net struct {
+	nw    *simnet.Simnet
+	links simnet.NodeBiDiLinkSettings
+}
+
+// Lines makes a network without hosts. Call it inside a synctest bubble; it is
+// closed with the test, after what the test starts on it later.
+func Lines(t testing.TB, cfg Config) *Net {
+	t.Helper()
+	rate := simnet.LinkSettings{BitsPerSecond: cmp.Or(cfg.Mbit, 100) * simlibp2p.OneMbps}
+	latency := cmp.Or(cfg.Latency, 10*time.Millisecond)
+	n := &Net{
+		nw:    &simnet.Simnet{LatencyFunc: simnet.StaticLatency(latency)},
+		links: simnet.NodeBiDiLinkSettings{Uplink: rate, Downlink: rate},
+	}
+	n.nw.Start()
+	t.Cleanup(n.nw.Close)
+	return n
+}
+
+// Options put a host that listens on Address on a line of its own.
+func (n *Net) Options() []libp2p.Option {
+	return []libp2p.Option{
+		simlibp2p.QUICSimnet(n.nw, n.links),
+		// Waits for real time, which stops a bubble's clock.
+		libp2p.DisableIdentifyAddressDiscovery(),
+	}
+}
+
+// Address is where host i listens: public, and a multiaddr.
+func Address(i int) string {
+	return fmt.Sprintf("/ip4/%s/udp/7461/quic-v1", simnet.IntToPublicIPv4(i))
+}
+
 // New starts n hosts that are not connected to each other. Call it inside a
 // synctest bubble; hosts and network are closed with the test. Host i always has
 // the same identity and the public address 1.0.0.i or a later one.
 func New(t testing.TB, n int, cfg Config) []host.Host {
 	t.Helper()
-	latency := cmp.Or(cfg.Latency, 10*time.Millisecond)
-	rate := simnet.LinkSettings{BitsPerSecond: cmp.Or(cfg.Mbit, 100) * simlibp2p.OneMbps}
-	links := simnet.NodeBiDiLinkSettings{Uplink: rate, Downlink: rate}
-	nw := &simnet.Simnet{LatencyFunc: simnet.StaticLatency(latency)}
-
+	lines := Lines(t, cfg)
 	hosts := make([]host.Host, n)
 	for i := range hosts {
-		opts := []libp2p.Option{
+		opts := append(lines.Options(),
 			libp2p.Identity(Key(t, i)),
-			libp2p.ListenAddrStrings(fmt.Sprintf("/ip4/%s/udp/7461/quic-v1", simnet.IntToPublicIPv4(i))),
-			simlibp2p.QUICSimnet(nw, links),
-			// Waits for real time, which stops a bubble's clock.
-			libp2p.DisableIdentifyAddressDiscovery(),
+			libp2p.ListenAddrStrings(Address(i)),
 			libp2p.ResourceManager(&network.NullResourceManager{}),
 			libp2p.DisableMetrics(),
-		}
+		)
 		if cfg.Options != nil {
 			opts = append(opts, cfg.Options(i)...)
 		}
@@ -58,12 +86,10 @@ func New(t testing.TB, n int, cfg Config) []host.Host {
 		}
 		hosts[i] = h
 	}
-	nw.Start()
 	t.Cleanup(func() {
 		for _, h := range hosts {
 			_ = h.Close()
 		}
-		nw.Close()
 	})
 	return hosts
 }
