@@ -151,15 +151,20 @@ func (c *Crowd) workers() (run func(until time.Duration), stop func()) {
 	return run, func() { run(-1) }
 }
 
-// await returns when something is so: mostly it is soon, unless another program has
-// the core.
+// await returns when something is so. Mostly it is sooner than a sleep would end,
+// unless another program has the core.
 func await(so func() bool) {
+	var since time.Time
 	for spin := 0; !so(); spin++ {
-		switch {
-		case spin > 5000:
-			time.Sleep(50 * time.Microsecond)
-		case spin%64 == 63:
-			runtime.Gosched()
+		if spin%256 != 255 {
+			continue
+		}
+		runtime.Gosched()
+		switch now := time.Now(); {
+		case since.IsZero():
+			since = now
+		case now.Sub(since) > 2*time.Millisecond:
+			time.Sleep(100 * time.Microsecond)
 		}
 	}
 }

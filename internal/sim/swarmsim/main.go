@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime/debug"
 	"runtime/pprof"
 	"time"
 
@@ -46,6 +47,8 @@ func flags() *options {
 	flag.IntVar(&o.cfg.Slots, "slots", 4, "upload slots of a peer")
 	flag.IntVar(&o.cfg.Buffer, "buffer", 0, "send buffer of a connection, bytes; 0: 4 MiB")
 	flag.DurationVar(&o.cfg.Standing, "standing", 0, "that control messages wait behind data")
+	flag.Float64Var(&o.cfg.Overhead, "overhead", 1, "bytes on the wire for a payload byte")
+	flag.IntVar(&o.cfg.Cores, "cores", 0, "that a run uses; 0: one, from 200 peers on all")
 	flag.DurationVar(&o.cfg.Tick, "tick", time.Millisecond, "the cores of a peer are asked at most this often")
 	flag.BoolVar(&o.cfg.Private, "private", false, "all are members of one private swarm")
 	flag.BoolVar(&o.origin, "origin", false, "an HTTP server has the content, at the holder's rate, and no peer")
@@ -93,6 +96,7 @@ func (o *options) crowd(seed uint64) sim.Config {
 
 func main() {
 	o := flags()
+	debug.SetGCPercent(400) // what is kept is small beside what a run throws away
 	if o.profile != "" {
 		f, err := os.Create(o.profile)
 		if err != nil {
