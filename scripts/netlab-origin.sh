@@ -10,7 +10,7 @@
 #   --only REGEX  lines of the table whose names match: crowd-economy,
 #                 crowd-interactive, crowd-32, small, office, never-slower-none,
 #                 -treeless, -dead, -slow, -liars, -silent, -aria2c, churn,
-#                 origin-stopped, poisoners
+#                 origin-stopped, poisoners, simulation
 #   --crowd N     one crowd and nothing else, to explore
 #   --rates       Mbit/s of the origin up, of a peer up and down; 100,50,200
 #   --runs N      of each line of which the worst counts; 1
@@ -516,6 +516,16 @@ line_poisoners() {
 	figure "$b poisoners, named in status" "$named" "$b" $((named == b))
 }
 
+# line_simulation: a crowd of which each sees a few, in virtual time. Its bound is
+# that of one copy, without headers.
+line_simulation() {
+	local n=1000 view=40 pieces=128 out late sent
+	out=$(go run ./internal/sim/swarmsim -origin -n $n -view $view -pieces $pieces -seeds 1 -tick 10ms -rtt 20ms -unit 16 | tail -n 1)
+	say "simulation: $out"
+	read -r late sent < <(awk -F'|' '{ split($2, t, " "); split($3, c, " "); print t[2], c[3] }' <<<"$out")
+	figure "simulation, $n, views of $view, $pieces MiB" "$sent copies, p99 $late B" "1.15 copies, p99 1.25 B" "$(holds "${sent:-9} <= 1.15 && ${late:-9} <= 1.25")"
+}
+
 line_crowd_economy() { line_crowd "cold crowd, economy" 8 128 100,50,200 economy 1.1 1.15; }
 line_crowd_interactive() { line_crowd "cold crowd, interactive" 8 128 100,50,200 interactive 1.4 1.12; }
 line_crowd_32() { line_crowd "cold crowd, economy" 32 32 25,12.5,50 economy 1.15 -; }
@@ -527,7 +537,7 @@ elif [ -n "$crowd" ]; then
 	line_crowd "$class" "$crowd" "${size:-128}" "$rates" "$class" 1.1 1.15
 else
 	for line in crowd_economy crowd_interactive crowd_32 small office never_slower_{none,treeless,dead,slow,liars,silent,aria2c} \
-		churn origin_stopped poisoners; do
+		churn origin_stopped poisoners simulation; do
 		[[ ${line//_/-} =~ $only ]] && "line_$line"
 	done
 fi

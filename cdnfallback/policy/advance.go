@@ -117,6 +117,10 @@ func (p *Policy) take(s Spend) {
 	p.origin.run(p.now, true)
 	p.budget.spend(p.now, bytes)
 	if s.Reason == Inject {
+		p.rest = p.now.Add(p.pause())
+		if p.injected.IsZero() {
+			p.rest = p.rest.Add(min(seatStep, time.Duration(p.lacking())*pauseStep)) // others have begun too
+		}
 		p.injected = p.now
 	}
 	if s.Reason == Start {

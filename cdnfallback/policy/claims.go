@@ -8,8 +8,9 @@ import (
 const (
 	claimLongest  = time.Minute // whatever a peer says: a dead claimant must not block a piece
 	claimShortest = 2 * time.Second
-	claimMost     = 1024 // live claims of one peer: two long runs; more are ignored
-	claimBroken   = 16   // claims of a peer that came to nothing; it is not believed any more then
+	claimMost     = 1024        // live claims of one peer: two long runs; more are ignored
+	claimLonger   = time.Second // a claim that lasts no longer than this more is the same, by another way
+	claimBroken   = 16          // claims of a peer that came to nothing; it is not believed any more then
 	existsFor     = 15 * time.Second
 	existsMost    = 5 * time.Minute
 	aliveFor      = 5 * time.Second // without a new holder or claim in view: the crowd does not move
@@ -32,7 +33,7 @@ type claim struct {
 // OnClaim tells that a peer says it is fetching a piece from the origin until
 // then; a time that is past takes that back. The claim is believed for a minute
 // at most, and only of a peer that is connected. It reports whether that is news,
-// which is worth relaying.
+// which is worth relaying: a new claim, or one that lasts longer.
 func (p *Policy) OnClaim(now time.Time, peer string, piece int, until time.Time) bool {
 	p.clock(now)
 	by := p.peers[peer]
@@ -66,7 +67,7 @@ func (p *Policy) claim(by *rival, piece int, until time.Time, far bool) bool {
 	}
 	c := &p.claims
 	old, known := c.until[piece]
-	if (!known || old.by != by) && by.live >= claimMost || known && !until.After(old.until) && (far || !old.far) {
+	if (!known || old.by != by) && by.live >= claimMost || known && p.same(old, until, far) {
 		return false
 	}
 	if known {
@@ -83,7 +84,16 @@ func (p *Policy) claim(by *rival, piece int, until time.Time, far bool) bool {
 	p.sign = p.now
 	p.pieces[piece].claimed = true
 	p.refresh(piece)
-	return !known
+	return !known || far == old.far
+}
+
+// same reports whether a claim says nothing that a known one does not: of the
+// claimant himself more is known than others can tell.
+func (p *Policy) same(old claim, until time.Time, far bool) bool {
+	if far != old.far {
+		return far && old.until.After(p.now)
+	}
+	return until.Sub(old.until) < claimLonger
 }
 
 // unclaim takes a peer's own claim back.

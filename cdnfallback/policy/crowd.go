@@ -13,7 +13,9 @@ const (
 	seatFast   = 400 * time.Millisecond // a piece in less: there is room for one more
 	seatSlow   = time.Second            // a piece takes longer: too many share
 	seatStep   = 100 * time.Millisecond // by which the next in rank hears of a claim
-	muteAfter  = 3 * time.Second        // who has never claimed by then does not count for seats
+	pauseStep  = 8 * time.Millisecond   // for each peer in view: how far apart those are who would act at once
+	muteAfter  = 3 * time.Second        // who has never claimed by then may have no origin:
+	muteStep   = 20 * time.Millisecond  // he is waited for no longer than this
 	fairShare  = 0.7                    // of what all would get from the origin if nobody had peers
 	probeCrowd = 20                     // in a larger one nobody tries what the origin can do
 )
@@ -82,20 +84,35 @@ func (p *Policy) seated() bool {
 		return before < int(p.seats) && (others < 2*int(p.seats) || chance < p.seats/float64(others+1))
 	}
 	if p.claimants() >= int(p.seats) {
+		p.vacant = time.Time{}
 		return false
 	}
+	if p.vacant.IsZero() {
+		p.vacant, p.polite = p.now, p.pause()
+	}
+	wait := p.polite
 	for _, r := range p.peers {
-		idle := r.near == 0 && r.count < len(p.pieces) && (!r.claimed.IsZero() || p.now.Sub(r.met) < muteAfter)
-		if idle && mix(r.hash, 0) > mine {
-			before++
+		switch mute := r.claimed.IsZero() && p.now.Sub(r.met) >= muteAfter; {
+		case r.near > 0 || r.count >= len(p.pieces) || mix(r.hash, 0) < mine:
+		case mute:
+			wait += muteStep
+		default:
+			wait += seatStep
 		}
 	}
-	at := latest(p.graceEnd(), p.freed).Add(time.Duration(before) * seatStep)
+	at := latest(p.graceEnd(), p.freed, p.vacant).Add(wait)
 	if p.now.Before(at) {
 		p.wakeAt(at)
 		return false
 	}
 	return true
+}
+
+// pause is drawn at random, longer in a larger crowd: many see the same at the same
+// time, such as the end of a request of an origin that they share, and each should
+// hear what the one before it has claimed.
+func (p *Policy) pause() time.Duration {
+	return time.Duration(p.rng.Int64N(int64(pauseStep) * int64(1+p.lacking())))
 }
 
 // sit notes that this node has a seat or has left it.

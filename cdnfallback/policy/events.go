@@ -109,6 +109,9 @@ func (p *Policy) landing(piece int) {
 	for i, f := range p.flights {
 		if piece >= f.first && piece < f.first+f.count {
 			p.flights[i].left--
+			if p.flights[i].left == 1 {
+				p.rest = p.now.Add(p.pause())
+			}
 			p.changed = p.changed || p.flights[i].left <= 1
 		}
 	}

@@ -29,13 +29,16 @@ type Policy struct {
 	looked    time.Time
 	claims    claims
 
-	seats    float64   // how many may fetch at a time what nobody has, in a crowd
-	sitting  bool      // this node is one of them
-	freed    time.Time // a seat was left
-	injected time.Time // the last request of the rule inject began or ended
-	hungry   time.Time // since when this node may inject and nothing falls to it; zero: something does
-	landed   time.Time // the last piece of the origin, or when its request began
-	whole    float64   // bytes/s that the origin sends to all of the crowd; 0: unknown
+	seats    float64       // how many may fetch at a time what nobody has, in a crowd
+	sitting  bool          // this node is one of them
+	freed    time.Time     // a seat was left
+	vacant   time.Time     // since when there is a seat to be had; zero: all are taken
+	polite   time.Duration // drawn at random, for the seat that is to be had
+	rest     time.Time     // until when the next request of the rule inject waits in a crowd
+	injected time.Time     // the last request of the rule inject began or ended
+	hungry   time.Time     // since when this node may inject and nothing falls to it; zero: something does
+	landed   time.Time     // the last piece of the origin, or when its request began
+	whole    float64       // bytes/s that the origin sends to all of the crowd; 0: unknown
 	budget   budget
 
 	began    time.Time // first Want

@@ -44,6 +44,10 @@ func (p *Policy) inject() (Spend, bool) {
 		if len(p.flights) > 1 || len(p.flights) == 1 && p.flights[0].left > 1 {
 			return Spend{}, false // one at a time, the next in time for no pause
 		}
+		if p.now.Before(p.rest) {
+			p.wakeAt(p.rest)
+			return Spend{}, false
+		}
 		bytes = p.crowdRun()
 	}
 	p.cursor = p.rng.IntN(len(p.pieces))
