@@ -29,6 +29,8 @@ type cached struct {
 	gone  bool          // not in byKey any more
 	ready chan struct{} // closed when data or err is set
 	elem  *list.Element
+
+	missing uint32 // blocks that have not come, one bit each, of a piece that was lent; guarded by its sender's Session.mu
 }
 
 func newPieceCache(size int) *pieceCache {
@@ -64,6 +66,34 @@ func (c *pieceCache) get(p merkle.Piece, read func(buf []byte) ([]byte, error)) 
 		return nil, nil, e.err
 	}
 	return e.data, func() { c.release(e) }, nil
+}
+
+// lend returns room for a piece that is not here yet. It is in nobody's way until
+// adopt; the caller calls release when it has done with it.
+func (c *pieceCache) lend(p merkle.Piece) *cached {
+	e := &cached{key: p.Key, users: 1, buf: pool.Get(p.Size), ready: make(chan struct{}), gone: true, missing: 1<<blocks(p.Size) - 1}
+	e.data = e.buf
+	close(e.ready)
+	return e
+}
+
+// adopt keeps a piece that was lent, and is whole and verified.
+func (c *pieceCache) adopt(e *cached) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byKey[e.key] == nil && e.gone {
+		e.gone = false
+		e.elem = c.order.PushFront(e)
+		c.byKey[e.key] = e
+		c.evict()
+	}
+}
+
+// use keeps the bytes of a piece that was lent until release.
+func (c *pieceCache) use(e *cached) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e.users++
 }
 
 // evict drops the pieces used longest ago, past the size, that nobody uses.

@@ -26,6 +26,8 @@ type Haves struct {
 	From *Session
 	All  bool
 	Runs []Run
+
+	Partial []int // pieces that it is getting, and passes on as they come
 }
 
 // Unhaves takes pieces back.

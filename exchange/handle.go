@@ -167,6 +167,7 @@ func (s *Session) onMissing(c cid.Cid) {
 // that we only serve ends with the peer's interest in it.
 func (s *Session) lost(r *Root) {
 	s.dropAll(r, false)
+	r.retractFrom(s)
 	s.x.server.leave(s, r)
 	r.deliver(Opened{Of: r, From: s, Missing: true})
 	r.abandon(s)
@@ -282,8 +283,12 @@ func (s *Session) onHave(h *pb.Have) error {
 	if r == nil || err != nil {
 		return err
 	}
+	partial, err := decodePartial(h.GetPartial(), r.pieces())
+	if err != nil {
+		return err
+	}
 	s.x.server.copied(s, r, runs)
-	r.deliver(Haves{Of: r, From: s, All: h.All, Runs: runs})
+	r.deliver(Haves{Of: r, From: s, All: h.All, Runs: runs, Partial: partial})
 	return nil
 }
 
@@ -314,7 +319,9 @@ func (s *Session) onReject(j *pb.Reject) {
 	if r == nil {
 		return
 	}
-	if _, pending := s.drop(r, int(j.Piece)); pending {
+	_, pending := s.drop(r, int(j.Piece))
+	r.retractOne(s, int(j.Piece))
+	if pending {
 		r.deliver(Rejected{From: s, Piece: int(j.Piece), Busy: j.Reason == pb.Reject_BUSY})
 	}
 }
@@ -367,7 +374,7 @@ func (s *Session) onRequest(q *pb.Request) error {
 	parts := 0
 	for part := range r.split(int(q.Piece), int(q.First), int(q.Count)) {
 		part.Urgent, part.Tied, part.Free = q.Urgent, q.Tied, s.isFree(r, part.Piece)
-		reason, ok := pb.Reject_NOT_HELD, r.holds(part.Piece)
+		reason, ok := pb.Reject_NOT_HELD, r.serves(part.Piece)
 		if ok && !s.x.server.queue(s, part) {
 			ok, reason = false, pb.Reject_BUSY
 		}

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"math/bits"
 
+	"github.com/shoal-p2p/shoal/exchange/pb"
 	"github.com/shoal-p2p/shoal/merkle"
 )
 
@@ -106,6 +107,21 @@ func runLists(runs iter.Seq[Run]) iter.Seq[[]uint32] {
 			yield(nums)
 		}
 	}
+}
+
+// decodePartial reads which pieces a peer is getting. Each is one of limit.
+func decodePartial(told []*pb.Partial, limit int) ([]int, error) {
+	if len(told) > maxPartial {
+		return nil, fmt.Errorf("%w: %d pieces that are coming", errProtocol, len(told))
+	}
+	var pieces []int
+	for _, p := range told {
+		if int(p.GetPiece()) >= min(limit, merkle.MaxPieces) {
+			return nil, fmt.Errorf("%w: piece %d of %d is coming", errProtocol, p.GetPiece(), limit)
+		}
+		pieces = append(pieces, int(p.GetPiece()))
+	}
+	return pieces, nil
 }
 
 // decodeRuns reads the wire form. Every run is non-empty and ends at or before

@@ -20,6 +20,7 @@ type incoming struct {
 	missing   uint32 // one bit a block; MaxLeaf is 32 blocks
 	busy      bool   // the reader is filling data
 	cancelled bool
+	copied    *cached // for those to whom it is passed on as it comes; nil: it is not
 }
 
 func (in *incoming) cancel() {
@@ -110,6 +111,7 @@ func (r *Root) Request(s *Session, asks []Ask) {
 // of it had come. What is on its way comes as Wasted.
 func (r *Root) Cancel(s *Session, piece int) int {
 	lost, pending := s.drop(r, piece)
+	r.retractOne(s, piece)
 	if pending {
 		s.postCancel(r, piece)
 	}
@@ -143,7 +145,10 @@ func (s *Session) drop(r *Root, piece int) (came int, pending bool) {
 }
 
 // CancelAll takes back all that was asked of s for the root.
-func (r *Root) CancelAll(s *Session) { s.dropAll(r, true) }
+func (r *Root) CancelAll(s *Session) {
+	s.dropAll(r, true)
+	r.retractFrom(s)
+}
 
 // dropAll forgets all that was asked for r; tell cancels it with the peer too.
 func (s *Session) dropAll(r *Root, tell bool) {
@@ -194,14 +199,18 @@ func (s *Session) take(f frame) (key pendingKey, in *incoming, err error) {
 }
 
 // filled notes n blocks that came. It returns how many of them were missing, and
-// whether the piece was cancelled meanwhile.
-func (s *Session) filled(in *incoming, block, n int) (fresh int, over bool) {
+// whether the piece was cancelled meanwhile; and, if it is passed on, how many it has
+// from the first one on.
+func (s *Session) filled(in *incoming, block, n int) (fresh, passes int, over bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	came := uint32(1<<n-1) << block
-	fresh = bits.OnesCount32(in.missing & came)
-	in.missing &^= came
-	return fresh, in.cancelled
+	news := in.missing & (uint32(1<<n-1) << block)
+	in.missing &^= news
+	if in.copied != nil && !in.cancelled && news != 0 {
+		in.copy(0, news)
+		passes = in.prefix()
+	}
+	return bits.OnesCount32(news), passes, in.cancelled
 }
 
 // rest ends the filling of a piece. It returns the piece if it is whole, and

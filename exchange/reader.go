@@ -147,11 +147,14 @@ func (s *Session) fill(r io.Reader, f frame, key pendingKey, in *incoming) error
 		if err := s.x.down.readFull(s.ctx, s.Path(), r, body[at:at+n]); err != nil {
 			return unexpectedEOF(err)
 		}
-		fresh, over := s.filled(in, block, blocks(n))
+		fresh, passes, over := s.filled(in, block, blocks(n))
 		useful := min(n, fresh*Block)
 		s.x.server.onReceived(s, useful)
 		if over {
 			return s.discard(r, len(body)-at-n)
+		}
+		if passes > 0 {
+			key.root.more(s, key.piece, passes)
 		}
 		if fresh > 0 {
 			key.root.deliver(Arrived{From: s, Piece: key.piece, N: fresh})

@@ -120,7 +120,7 @@ func TestCancelWhileFilled(t *testing.T) {
 	if in.data == nil {
 		t.Fatal("the buffer went back to the pool while it was filled")
 	}
-	if _, over := s.filled(in, 0, 1); !over {
+	if _, _, over := s.filled(in, 0, 1); !over {
 		t.Error("the reader is not told")
 	}
 	if whole, over := s.rest(key, in); whole != nil || !over || in.data != nil {

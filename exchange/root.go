@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"iter"
+	"maps"
 	"slices"
 	"sync"
 
@@ -22,16 +23,18 @@ type Root struct {
 
 	// Messages that tell what is here are posted under mu, so that peers get
 	// them in the order in which it changed. Locked before Session.mu.
-	mu     sync.Mutex
-	owner  *owner        // nil while the root is only served
-	table  *merkle.Table // nil until the tree is known
-	have   HaveMap
-	tree   []cid.Cid
-	fresh  []int // had, and not yet announced
-	joined map[*Session]bool
-	guests map[*Session]*guest // peers that opened it
-	opened uint64              // guests so far
-	named  uint64              // of them, those whose records became known
+	mu      sync.Mutex
+	owner   *owner        // nil while the root is only served
+	table   *merkle.Table // nil until the tree is known
+	have    HaveMap
+	tree    []cid.Cid
+	fresh   []int            // had, and not yet announced
+	passing map[int]*passing // pieces that are passed on as they come
+	coming  []int            // of these, those not yet announced
+	joined  map[*Session]bool
+	guests  map[*Session]*guest // peers that opened it
+	opened  uint64              // guests so far
+	named   uint64              // of them, those whose records became known
 }
 
 // owner is who gets the events of a root, until it leaves.
@@ -115,15 +118,21 @@ func (r *Root) Have(pieces ...int) {
 		if r.have.Add(p) {
 			r.fresh = append(r.fresh, p)
 		}
+		r.passed(p)
 	}
 	r.mu.Unlock()
 	r.x.announceSoon()
 }
 
-// announce sends the fresh pieces to every peer that opened the root.
+// announce sends the fresh pieces to every peer that opened the root, and which are
+// coming.
 func (r *Root) announce() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if told := r.partials(r.coming); len(told) > 0 {
+		r.post(func(handle uint32) *pb.Message { return partialMessage(handle, told) })
+	}
+	r.coming = nil
 	slices.Sort(r.fresh)
 	fresh := slices.DeleteFunc(slices.Compact(r.fresh), func(p int) bool { return !r.have.Has(p) })
 	r.fresh = nil
@@ -205,6 +214,9 @@ func (r *Root) tell(s *Session, query bool) bool {
 			s.post(haveMessage(h, false, nums))
 		}
 	}
+	if told := r.partials(slices.Sorted(maps.Keys(r.passing))); len(told) > 0 {
+		s.post(partialMessage(h, told))
+	}
 	return true
 }
 
@@ -213,6 +225,7 @@ func (r *Root) forget(s *Session) {
 	r.mu.Lock()
 	delete(r.joined, s)
 	delete(r.guests, s)
+	r.retract(func(_ int, from *Session) bool { return from == s })
 	r.mu.Unlock()
 	r.x.drop(r)
 }
@@ -227,6 +240,7 @@ func (r *Root) Close() {
 	var left []*Session
 	if o != nil {
 		close(o.left)
+		r.retract(func(int, *Session) bool { return true })
 		for s := range r.joined {
 			s.dropAll(r, true)
 		}
@@ -255,6 +269,7 @@ func (r *Root) leave(all bool) (left []*Session) {
 func (r *Root) Leave(s *Session) {
 	s.dropAll(r, true)
 	r.mu.Lock()
+	r.retract(func(_ int, from *Session) bool { return from == s })
 	r.part(s)
 	r.mu.Unlock()
 	r.x.server.leave(s, r)

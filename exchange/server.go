@@ -12,6 +12,7 @@ import (
 	"github.com/shoal-p2p/shoal/exchange/ledger"
 	"github.com/shoal-p2p/shoal/exchange/pb"
 	"github.com/shoal-p2p/shoal/exchange/upload"
+	"github.com/shoal-p2p/shoal/merkle"
 )
 
 const (
@@ -177,9 +178,7 @@ func (s *server) serve(l *lane, to *Session, part upload.Part, writing func() fu
 	if !ok {
 		return false
 	}
-	data, release, err := s.cache.get(p, func(buf []byte) ([]byte, error) {
-		return s.x.cfg.Library.ReadPiece(s.x.ctx, p.Key, buf)
-	})
+	data, release, err := s.read(r, part.Piece, p)
 	if err != nil {
 		s.x.log.Debug("cannot serve", "root", r.CID, "piece", part.Piece, "err", err)
 		to.reject(r, part.Piece, pb.Reject_NOT_HELD)
@@ -202,6 +201,16 @@ func (s *server) serve(l *lane, to *Session, part upload.Part, writing func() fu
 	}
 	s.onSent(to, r, len(body))
 	return true
+}
+
+// read returns a piece: what has come of it, if it is passed on.
+func (s *server) read(r *Root, piece int, p merkle.Piece) (data []byte, release func(), err error) {
+	if c := r.lend(piece); c != nil {
+		return c.data, func() { s.cache.release(c) }, nil
+	}
+	return s.cache.get(p, func(buf []byte) ([]byte, error) {
+		return s.x.cfg.Library.ReadPiece(s.x.ctx, p.Key, buf)
+	})
 }
 
 func (s *server) onSent(to *Session, r *Root, n int) {

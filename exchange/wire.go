@@ -23,6 +23,7 @@ const (
 	maxMessage = 512 << 10                          // bytes of any other message
 	maxReply   = maxTree + merkle.MaxBlock + 64<<10 // bytes of a message while a tree is asked for
 	maxFields  = maxRuns + 64                       // fields in a message, so that small ones do not grow large in memory
+	maxPartial = 64                                 // pieces that are coming, in one message
 	maxRuns    = 1 << 16                            // numbers in a run list
 	maxTree    = 1 << 20                            // bytes of blocks in a tree reply, passed by the last block at most
 	maxNodes   = 1 << 13                            // blocks in a tree reply

@@ -139,6 +139,11 @@ func (d *download) onHaves(now time.Time, ev exchange.Haves) {
 			d.gained(now, r, run)
 		}
 	}
+	for _, piece := range ev.Partial {
+		if d.picker != nil && r.met && piece < len(d.table.Pieces) {
+			d.picker.OnPartial(now, key(r), piece)
+		}
+	}
 }
 
 // gained tells the cores of pieces that a peer has now.
@@ -256,6 +261,9 @@ func (d *download) onArrived(now time.Time, ev exchange.Arrived) {
 	if r := d.of(ev.From); r != nil && d.picker != nil {
 		d.useful = now
 		d.picker.OnBlocks(now, key(r), ev.Piece, ev.N)
+		if d.picker.Trusted(key(r)) {
+			d.exchange.Pass(r.s, ev.Piece)
+		}
 	}
 }
 
@@ -325,7 +333,12 @@ func (d *download) wrongPiece(now time.Time, ev verified, r *remote, p merkle.Pi
 	if r == nil {
 		return
 	}
-	d.exchange.Bad(r.s, ev.piece)
+	d.exchange.Retract(r.s, ev.piece)
+	provisional := d.picker.Partial(key(r), ev.piece)
 	d.picker.OnPiece(now, key(r), ev.piece, false)
+	if provisional { // it was told that nobody knew yet
+		return
+	}
+	d.exchange.Bad(r.s, ev.piece)
 	d.lied(now, r, fmt.Errorf("piece %d: %w", ev.piece, ev.err))
 }

@@ -92,7 +92,7 @@ func (p *Picker) goOn(q *peer, not *set) int {
 // is not at it already. A snubbed peer is tried with pieces that nobody is at,
 // so that the second copy is left to peers that deliver.
 func (p *Picker) askable(q *peer, i int) bool {
-	if !q.ask.has(i) {
+	if !q.ask.has(i) || q.passes(i) && p.sent(i) {
 		return false
 	}
 	for _, a := range p.tries[i] {
@@ -165,7 +165,7 @@ func (p *Picker) search(s *set, q *peer, not *set, from int, pick func(w int, x 
 				x &^= 1 << (a.piece & 63)
 			}
 		}
-		if x != 0 {
+		if x = p.unsent(q, w, x); x != 0 {
 			return pick(w, x)
 		}
 	}

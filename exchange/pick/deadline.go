@@ -127,7 +127,7 @@ func (p *Picker) hurry(plan *Plan, i int, patience time.Duration) {
 func (p *Picker) soonest(i int, limit time.Duration) *peer {
 	var best *peer
 	for _, q := range p.order {
-		if q.snubbed || q.refused.rest.After(p.now) || !p.askable(q, i) || p.eta(q, 0) > queueLong+q.rtt {
+		if q.snubbed || q.passes(i) || q.refused.rest.After(p.now) || !p.askable(q, i) || p.eta(q, 0) > queueLong+q.rtt {
 			continue
 		}
 		if eta := p.eta(q, int(p.pieces[i].size)); eta < limit {

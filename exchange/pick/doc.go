@@ -28,6 +28,9 @@
 // a time, so a liar wastes one. In a crowd others may wait in its queue meanwhile,
 // tied.
 //
+// What a peer is getting itself, and passes on as it comes, is asked of it as well,
+// while nobody is bound to send it (partial.go).
+//
 // # Slow peers
 //
 // A peer that delivers nothing is snubbed: it keeps one block in flight, so

@@ -80,7 +80,7 @@ func (p *Picker) spare(i int, limit time.Duration) *peer {
 func (p *Picker) heldAt(q *peer) int {
 	best := -1
 	for i := range p.held {
-		if i > best && p.missing.has(i) && len(p.tries[i]) == 0 && q.ask.has(i) {
+		if i > best && p.missing.has(i) && len(p.tries[i]) == 0 && q.ask.has(i) && !q.passes(i) {
 			best = i
 		}
 	}

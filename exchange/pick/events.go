@@ -133,7 +133,12 @@ func (p *Picker) OnPiece(now time.Time, key PeerKey, piece int, ok bool) {
 		p.Done(now, piece)
 		return
 	}
-	if q != nil {
+	p.lied = true
+	switch {
+	case q == nil:
+	case q.passes(piece):
+		p.doubt(q)
+	default:
 		q.ask.remove(piece)
 		q.refused.never(piece)
 	}
@@ -290,7 +295,7 @@ func (p *Picker) replace(q *peer) {
 // elsewhere reports whether another peer that delivers has a piece.
 func (p *Picker) elsewhere(but *peer, piece int) bool {
 	for _, q := range p.order {
-		if q != but && !q.snubbed && q.ask.has(piece) {
+		if q != but && !q.snubbed && q.ask.has(piece) && !q.passes(piece) {
 			return true
 		}
 	}

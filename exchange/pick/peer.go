@@ -15,7 +15,7 @@ const (
 
 	queueAhead  = 0.5     // seconds of a peer's rate asked ahead of the round trip: hides scheduling, bounds what a cancel wastes
 	queuePieces = 2       // whole pieces that wait at a peer at least: one goes out, one is next
-	queueSeed   = 4       // at a seed, so that a crowd leaves it the choice to give each piece once before any twice
+	queueSeed   = 8       // at a seed, so that a crowd leaves it the choice to give each piece once before any twice
 	queueSize   = 1 << 20 // bytes a piece counts for at most in this
 	tripSlack   = 1.25    // round trips in flight, so that a longer one does not drain the pipe
 	guess       = 4 << 20 // bytes/s expected of a peer that was never measured: it is worth a try
@@ -23,13 +23,14 @@ const (
 
 // peer is a connected peer of the download.
 type peer struct {
-	key   PeerKey
-	path  Path
-	rtt   time.Duration
-	have  set  // what it says that it has
-	ask   set  // have, less what it may not be asked for now
-	seed  bool // counted in Picker.seeds
-	unhad bool // took back a piece once: never counted as a seed again, which bounds what flapping costs
+	key     PeerKey
+	path    Path
+	rtt     time.Duration
+	have    set   // what it says that it has
+	ask     set   // have, less what it may not be asked for now
+	partial []int // of have, what it is getting itself and passes on as it comes; ascending
+	seed    bool  // counted in Picker.seeds
+	unhad   bool  // took back a piece once: never counted as a seed again, which bounds what flapping costs
 
 	tries   []*attempt // in the order asked
 	out     int        // bytes in flight
@@ -38,6 +39,7 @@ type peer struct {
 	asked   time.Time // first request ever; zero: never asked
 	proven  bool      // has ever delivered a block
 	honest  bool      // a piece of it was right
+	doubted bool      // a piece that it was getting was wrong
 	snubbed bool
 	silent  time.Duration // without a block while asked, up to since
 	since   time.Time     // from when silence counts on; zero while nothing is in flight
@@ -144,8 +146,9 @@ func (p *Picker) OnHave(now time.Time, key PeerKey, first, count int) {
 	q.alive = p.now
 	p.due.hot = true
 	all := end-first == len(p.pieces)
+	q.settled(first, end)
 	switch {
-	case q.have.len == len(p.pieces):
+	case q.seed:
 		return
 	case all && q.have.len == 0 && !q.unhad:
 		q.have.addRange(first, end)
@@ -160,11 +163,17 @@ func (p *Picker) OnHave(now time.Time, key PeerKey, first, count int) {
 		}
 		p.promote(q)
 	}
+	p.mayAsk(q, first, end)
+	p.kept(q, first, end)
+}
+
+// mayAsk lets pieces be asked of a peer, but those it refused or somebody near is
+// getting.
+func (p *Picker) mayAsk(q *peer, first, end int) {
 	q.ask.addRange(first, end)
 	q.refused.mask(&q.ask, first, end)
 	p.mask(q, first, end)
 	p.offer(q, first, end)
-	p.kept(q, first, end)
 }
 
 // offer has it looked again for what to ask of a peer that had room and nothing to
@@ -183,7 +192,7 @@ func (p *Picker) offer(q *peer, first, end int) {
 
 // promote counts a peer that has come to have everything as a seed.
 func (p *Picker) promote(q *peer) {
-	if q.have.len < len(p.pieces) || q.unhad || q.seed {
+	if q.have.len < len(p.pieces) || len(q.partial) > 0 || q.unhad || q.seed {
 		return
 	}
 	q.seed = true
@@ -216,6 +225,7 @@ func (p *Picker) OnUnhave(now time.Time, key PeerKey, first, count int) {
 			p.count(i, 1)
 		}
 	}
+	q.settled(first, end)
 	for i := q.have.next(first); i >= 0 && i < end; i = q.have.next(i + 1) {
 		q.have.remove(i)
 		q.ask.remove(i)
@@ -261,12 +271,13 @@ func (q *peer) silence(now time.Time) time.Duration {
 // patience is the silence after which a peer is snubbed. Before it has sent a
 // block of anything, we may just wait in its queue, and that holds up nothing.
 func (p *Picker) patience(q *peer) time.Duration {
-	begun, taken := false, false
+	begun, taken, passes := false, false, false
 	for _, a := range q.tries {
+		passes = passes || q.passes(a.piece) && a.begun() && !a.whole()
 		begun, taken = begun || a.begun() && !a.whole(), taken || a.taken && !a.whole()
 	}
 	switch {
-	case !begun && taken:
+	case passes || !begun && taken:
 		return max(snubTaken, 4*q.rtt)
 	case !begun:
 		return snubMax

@@ -38,6 +38,7 @@ type Picker struct {
 	claims  map[int]claim      // somebody on the LAN fetches it from far
 	unasked int                // missing, not held, and nobody is bound to send it; 0 begins the endgame
 	done    int                // pieces here
+	lied    bool               // a piece that came was wrong
 	opened  uint64             // counts pieces that became open: what a peer that found nothing waits for
 	tries   map[int][]*attempt // by piece, at most maxCopies
 	started []*attempt         // all attempts

@@ -18,6 +18,9 @@ func (p *Picker) Advance(now time.Time) Plan {
 	plan.Requests, p.taken = p.taken, nil
 	p.urgent(&plan)
 	p.feedHungry(&plan)
+	for p.swap(&plan) {
+		p.feedHungry(&plan)
+	}
 	if p.unasked == 0 && p.missing.len > 0 && len(p.order) > 0 {
 		p.endgame(&plan)
 	}

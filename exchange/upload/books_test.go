@@ -3,6 +3,7 @@ package upload
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -38,7 +39,7 @@ func peerOf(n byte) PeerKey { return PeerKey(fmt.Sprint("peer", n%5)) }
 func (w *world) step(kind, who, n byte) {
 	w.now = w.now.Add(time.Duration(n) * 10 * time.Millisecond)
 	key := peerOf(who)
-	switch kind % 11 {
+	switch kind % 12 {
 	case 0: // it connects, or its session is replaced
 		w.leave(key)
 		w.u.OnPeer(w.now, key, ledger.Balance{Received: int64(n%4) << 20})
@@ -60,10 +61,28 @@ func (w *world) step(kind, who, n byte) {
 		w.ack(n)
 	case 10:
 		w.answer(n%2 == 0)
+	case 11:
+		w.partial(n&1, int(n)%7, int(n)/7)
 	case 9:
 		w.u.OnHave(w.now, key, n&1, int(n)%7, 1+int(n)%3)
 	}
 	w.check()
+}
+
+// partial has more of a piece come, its end, or no end.
+func (w *world) partial(root byte, piece, how int) {
+	switch now := w.u.partial[root][piece]; {
+	case how%8 == 0:
+		w.u.OnWhole(w.now, root, piece)
+	case how%8 == 1:
+		for _, key := range w.u.Withdraw(w.now, root, piece) {
+			if slices.ContainsFunc(w.u.peers[key].parts, func(q Part) bool { return q.Root == root && q.Piece == piece }) {
+				w.t.Fatal("withdrawn, and still waits")
+			}
+		}
+	default:
+		w.u.OnPartial(w.now, root, piece, now+how%8)
+	}
 }
 
 // leave forgets what is on the way to a peer.
@@ -88,6 +107,9 @@ func (w *world) serve() bool {
 	if ok {
 		if part.Tied {
 			w.t.Fatal("a tied part was sent")
+		}
+		if came, partial := w.u.partial[part.Root][part.Piece]; partial && part.First+part.Count > came {
+			w.t.Fatalf("blocks %d+%d were sent of which %d are here", part.First, part.Count, came)
 		}
 		if part.Count < 1 || part.Count > 4 {
 			w.t.Fatalf("a frame of %d blocks", part.Count)
@@ -147,10 +169,8 @@ func (w *world) check() {
 		way[g.to] += g.part.bytes(block)
 	}
 	line := 0
-	for _, f := range w.u.onLine {
-		if !f.off {
-			line += f.bytes
-		}
+	for _, n := range way {
+		line += n
 	}
 	if w.u.line.out != line {
 		w.t.Fatalf("%d bytes on the line, %d in flights", w.u.line.out, line)
@@ -164,18 +184,19 @@ func (w *world) check() {
 	for key, p := range w.u.peers {
 		sum, free, tied, offered, gratis := 0, 0, 0, 0, 0
 		for _, q := range p.parts {
-			sum += q.Count
+			n := w.u.ready(q)
+			sum += n
 			switch {
 			case q.Tied && q.promised:
-				offered += q.Count
+				offered += n
 			case q.Tied:
-				tied += q.Count
+				tied += n
 				if q.Free && p.offering {
-					gratis += q.Count
+					gratis += n
 				}
 			case q.Free:
-				free += q.Count
-				gratis += q.Count
+				free += n
+				gratis += n
 			}
 		}
 		gratis = min(gratis, p.exposed)
@@ -189,7 +210,7 @@ func (w *world) check() {
 		if !p.offering {
 			want -= tied
 		}
-		if busy[key] >= 2 || p.window.full() || p.late {
+		if busy[key] >= 2 || p.window.full() {
 			want = 0
 		}
 		if p.blocks != sum || p.busy != busy[key] || p.exposed != want || p.window.out != way[key] {
@@ -199,7 +220,7 @@ func (w *world) check() {
 		waits = waits || want > 0
 		for _, q := range p.parts {
 			if q.promised && p.mute == 0 {
-				promised += q.Count
+				promised += w.u.ready(q)
 			}
 		}
 	}
@@ -213,7 +234,12 @@ func (w *world) check() {
 
 // drain serves all that waits, and nothing may be left.
 func (w *world) drain() {
-	for w.serve() || len(w.busy)+len(w.onWay)+len(w.offers) > 0 {
+	for root, pieces := range w.u.partial {
+		for piece := range pieces {
+			w.u.OnWhole(w.now, root, piece)
+		}
+	}
+	for w.serve() || len(w.busy)+len(w.onWay)+len(w.offers) > 0 || !w.u.Deadline().IsZero() {
 		if !w.serve() {
 			w.now = w.now.Add(10 * time.Millisecond)
 			w.sent(0, true)

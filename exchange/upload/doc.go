@@ -29,13 +29,16 @@
 // still busy with what was taken before, and no more is promised than is sent
 // soon: what is promised here is kept from those who may have time.
 //
+// # What is coming
+//
+// Blocks of a piece that is being got are passed on as they come (partial.go).
+//
 // # How much
 //
 // The transport takes whatever it is given and keeps it in buffers, where
-// nothing can be reordered or taken back any more. So no more is on the way than
-// the line carries in a round trip and a little more, of the line and of each
-// peer. What a slow peer leaves unacknowledged counts for the line only
-// for a moment, so that it delays nobody else.
+// nothing can be reordered or taken back any more. So no more is put there than
+// keeps the line busy for a while, as far as that can be reckoned (uplink.go), and
+// to each peer no more is on the way than its own line takes (window.go).
 //
-// Read Uploads next, then window.go.
+// Read Uploads next, then uplink.go.
 package upload

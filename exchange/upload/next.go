@@ -10,10 +10,16 @@ import (
 // Next returns the frame to send now; false if nobody waits or enough is on the
 // way. OnSent is to follow, and Offers is to be asked either way.
 func (u *Uploads) Next(now time.Time) (PeerKey, Part, bool) {
-	u.settle(now)
+	u.wake = time.Time{}
+	u.withdraw(now)
+	u.unmute(now)
+	u.line.pass(now)
 	for {
 		u.restrain(now)
 		full := u.line.full()
+		if full {
+			u.wakeAt(now.Add(u.line.roomIn()))
+		}
 		if full && (u.shut || u.ties == 0) {
 			break
 		}
@@ -25,6 +31,9 @@ func (u *Uploads) Next(now time.Time) (PeerKey, Part, bool) {
 			break
 		}
 		p := u.peers[key]
+		if !full {
+			p = u.rarer(p)
+		}
 		if full && u.ledger.Served(key) == ledger.Idle {
 			break // who gives nothing is promised nothing while others may come
 		}
@@ -36,7 +45,7 @@ func (u *Uploads) Next(now time.Time) (PeerKey, Part, bool) {
 			break
 		}
 		p.turn = 0
-		return key, u.send(now, p), true
+		return p.key, u.send(now, p), true
 	}
 	return "", Part{}, false
 }
@@ -47,11 +56,9 @@ func (u *Uploads) send(now time.Time, p *peer) Part {
 	u.ledger.OnSent(now, p.key, int64(part.bytes(u.cfg.Block)))
 	p.busy++
 	f := &flight{peer: p, bytes: part.bytes(u.cfg.Block), at: now}
-	f.due = now.Add(u.late(p, f.bytes))
-	p.window.depart(now, f.bytes)
+	p.window.depart(f.bytes)
 	p.flights = append(p.flights, f)
-	u.line.depart(now, f.bytes)
-	u.onLine = append(u.onLine, f)
+	u.line.depart(now, f)
 	u.expose(now, p)
 	return part
 }
@@ -65,7 +72,7 @@ func (u *Uploads) goOn() *peer {
 		return u.peers[p.key] != p || p.turn <= 0 || !slices.ContainsFunc(p.parts[:min(len(p.parts), look)], p.begun)
 	})
 	for _, p := range u.turns {
-		if p.exposed > 0 {
+		if p.exposed > 0 && slices.ContainsFunc(p.parts[:min(len(p.parts), look)], func(q Part) bool { return p.begun(q) && u.ready(q) > 0 }) {
 			return p
 		}
 	}
@@ -81,7 +88,7 @@ func (u *Uploads) take(p *peer) Part {
 	part := p.parts[i]
 	if part.First == 0 {
 		u.given(p, part)
-		u.copied(part.Root, part.Piece)
+		u.copied(p, part.Root, part.Piece)
 	}
 	if p.turn <= 0 {
 		p.turn = part.Size - part.First*u.cfg.Block
@@ -90,9 +97,10 @@ func (u *Uploads) take(p *peer) Part {
 		}
 	}
 	p.root, p.piece = part.Root, part.Piece
-	if n := u.frame(p); part.Count > n {
+	if n := min(u.frame(p), u.ready(part)); part.Count > n {
 		p.parts[i].First += n
 		p.parts[i].Count -= n
+		p.parts[i].begun = true
 		part.Count = n
 	} else {
 		p.parts = append(p.parts[:i], p.parts[i+1:]...)
@@ -107,7 +115,7 @@ func (u *Uploads) take(p *peer) Part {
 func (u *Uploads) choose(p *peer) int {
 	begun := -1
 	best := u.rarest(p, func(i int, q *Part) bool {
-		if begun < 0 && p.begun(*q) {
+		if begun < 0 && (p.begun(*q) || q.begun) {
 			begun = i
 		}
 		return !q.Tied
@@ -126,7 +134,7 @@ func (u *Uploads) rarest(p *peer, may func(int, *Part) bool) int {
 	gratis := u.gratisOnly(p)
 	for i := range p.parts {
 		q := &p.parts[i]
-		if !may(i, q) || gratis && !q.Free {
+		if u.ready(*q) == 0 || !may(i, q) || gratis && !q.Free {
 			continue
 		}
 		if looked++; looked > look {
@@ -142,17 +150,10 @@ func (u *Uploads) rarest(p *peer, may func(int, *Part) bool) int {
 	return best
 }
 
-// late is when a frame of n bytes that goes out now has left our line for sure. If
-// it is not acknowledged by then, it is the peer's own line that holds it, and
-// others are served meanwhile.
-func (u *Uploads) late(p *peer, n int) time.Duration {
-	return forgotten + p.window.trip + 2*u.line.drains(n)
-}
-
 // frame is how many blocks go out at once: half of what is kept ahead, so that
 // the line does not run dry between two acknowledgements.
 func (u *Uploads) frame(p *peer) int {
-	return min(max(u.line.slack()/2/u.cfg.Block, 1), max(p.window.size()/2/u.cfg.Block, 1), u.cfg.MaxFrame)
+	return min(max(u.line.most()/2/u.cfg.Block, 1), max(int(p.window.limit)/2/u.cfg.Block, 1), u.cfg.MaxFrame)
 }
 
 // OnSent tells that a frame of Next was handed to the transport, or was not:
@@ -174,10 +175,8 @@ func (u *Uploads) drop(now time.Time, p *peer, bytes int) {
 	for i := len(p.flights) - 1; i >= 0; i-- {
 		if f := p.flights[i]; f.bytes == bytes {
 			p.flights = append(p.flights[:i], p.flights[i+1:]...)
-			p.window.lose(now, bytes)
-			u.land(now, f)
-			u.trim()
-			p.late = slices.ContainsFunc(p.flights, func(f *flight) bool { return f.off })
+			p.window.arrive(bytes)
+			u.line.lose(now, bytes)
 			return
 		}
 	}
@@ -196,52 +195,12 @@ func (u *Uploads) OnAcked(now time.Time, key PeerKey, n int) {
 	}
 	f := p.flights[i]
 	p.flights = slices.Delete(p.flights, i, i+1)
-	p.window.arrive(now, n)
-	p.window.came(now.Sub(f.at))
-	p.window.pull(n, now.Sub(f.at), u.line.buffered())
-	u.line.near(p.window.trip)
-	if f.off { // it took longer than we thought: the line is slower, not the peer silent
-		u.line.lose(now, -n)
-	}
-	f.off = true
-	u.line.arrive(now, n)
-	u.trim()
-	p.late = slices.ContainsFunc(p.flights, func(f *flight) bool { return f.off })
+	took := now.Sub(f.at)
+	p.window.arrive(n)
+	p.window.came(took)
+	p.window.pull(n, took, u.line.waited(f.behind)+u.line.buffered()+u.cfg.Ahead)
+	u.line.arrive(now, f, took-p.window.trip)
 	u.expose(now, p)
-}
-
-// land takes a frame off the line that is not acknowledged.
-func (u *Uploads) land(now time.Time, f *flight) {
-	if !f.off {
-		f.off = true
-		u.line.lose(now, f.bytes)
-	}
-}
-
-func (u *Uploads) trim() {
-	for len(u.onLine) > 0 && u.onLine[0].off {
-		u.onLine = u.onLine[1:]
-	}
-}
-
-// settle lets go of frames that must have left our line long ago.
-func (u *Uploads) settle(now time.Time) {
-	u.wake = time.Time{}
-	u.withdraw(now)
-	u.unmute(now)
-	for _, f := range u.onLine {
-		if f.off {
-			continue
-		}
-		if now.Before(f.due) {
-			u.wakeAt(f.due)
-			break
-		}
-		u.land(now, f)
-		f.peer.late = true
-		u.expose(now, f.peer)
-	}
-	u.trim()
 }
 
 // expose tells the ledger of the blocks of a peer that may be sent now.
@@ -250,7 +209,7 @@ func (u *Uploads) expose(now time.Time, p *peer) {
 	if p.offering = u.offerable(now, p); !p.offering {
 		want -= p.tied
 	}
-	if p.busy >= u.cfg.MaxBusy || p.window.full() || p.late {
+	if p.busy >= u.cfg.MaxBusy || p.window.full() {
 		want = 0
 	}
 	free := 0

@@ -52,7 +52,7 @@ func (u *Uploads) propose(now time.Time, p *peer, i int) {
 // promised is kept from others who could send it.
 func (u *Uploads) promises() int {
 	bytes := 0.0
-	if u.line.time >= windowKnown {
+	if u.line.time >= uplinkKnown {
 		bytes = u.line.rate() * promise.Seconds()
 	}
 	return int(min(max(bytes, leastPromised), mostPromised)) / u.cfg.Block

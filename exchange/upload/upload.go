@@ -25,6 +25,7 @@ type Part struct {
 	Free         bool // of the free set of a newcomer at the peer's address
 	Tied         bool // asked of others too: to be offered before it is sent
 	promised     bool // offered, or taken and not sent yet
+	begun        bool // some of it was sent
 }
 
 // bytes of the blocks.
@@ -44,8 +45,7 @@ type Config struct {
 }
 
 const (
-	look      = 64                    // parts of a queue that are looked at: bounds what choosing costs, and how far one is moved forward
-	forgotten = 50 * time.Millisecond // beyond twice what it should take, for machines that are busy
+	look = 64 // parts of a queue that are looked at: bounds what choosing costs, and how far one is moved forward
 )
 
 // Uploads decides what to send next. It is not safe for use by several
@@ -59,12 +59,12 @@ type Uploads struct {
 	cfg      Config
 	ledger   *ledger.Ledger
 	peers    map[PeerKey]*peer
-	order    []*peer                  // the same, by key
-	givers   int                      // peers that gave something and have something to be sent
-	copies   map[RootKey][]uint8      // by piece, as far as known, up to 255
+	order    []*peer // the same, by key
+	givers   int     // peers that gave something and have something to be sent
+	copies   copies
 	only     map[RootKey]map[int]gift // pieces that one peer has, and from us alone
-	line     window
-	onLine   []*flight // frames that count for the line, oldest first
+	partial  map[RootKey]map[int]int  // blocks that are here of pieces that are not whole; of others all are
+	line     uplink
 	wake     time.Time
 	turns    []*peer   // whose turn has begun and is not over, in the order of begin
 	offers   []Offer   // for Offers
@@ -80,7 +80,7 @@ type peer struct {
 	key      PeerKey
 	place    string        // where it is; "" if unknown
 	parts    []Part        // in the order asked
-	blocks   int           // in parts
+	blocks   int           // in parts: those that are ready, here and below
 	tied     int           // of these in Tied parts that are not offered
 	offered  int           // and in those that are
 	promised int           // in promised parts: offered ones, and others
@@ -88,7 +88,6 @@ type peer struct {
 	tiedFree int           // and in those that are, and are not offered
 	mute     time.Duration // for how long it was offered nothing when it left an offer unanswered last; 0: it answered since
 	muted    time.Time     // until when it is offered nothing
-	late     bool          // a frame is overdue: its own line stands still, or is what is slow
 	offering bool          // its tied parts are exposed
 	exposed  int           // blocks that the ledger knows of
 	gratis   int           // of these as free
@@ -99,16 +98,17 @@ type peer struct {
 	piece    int // begun last; -1: none
 	turn     int // bytes left of its turn, which is for the rest of one piece
 	window   window
-	flights  []*flight // not acknowledged, oldest first
+	flights  []*flight            // not acknowledged, oldest first
+	has      map[RootKey][]uint64 // pieces that it has or was sent, one bit each
 }
 
 // flight is a frame on its way.
 type flight struct {
-	peer  *peer
-	bytes int
-	at    time.Time
-	due   time.Time // when it must have left our line
-	off   bool      // does not count for the line any more
+	peer    *peer
+	bytes   int
+	at      time.Time
+	behind  float64 // bytes in our own line before it, as reckoned
+	checked int     // uplink.checks by then
 }
 
 // New returns Uploads without peers.
@@ -121,15 +121,14 @@ func New(cfg Config, rng *rand.Rand) *Uploads {
 	cfg.Ahead = cmp.Or(cfg.Ahead, 100*time.Millisecond)
 	u := &Uploads{
 		cfg: cfg, ledger: ledger.New(cfg.Ledger, rng),
-		peers: map[PeerKey]*peer{}, copies: map[RootKey][]uint8{}, only: map[RootKey]map[int]gift{},
+		peers: map[PeerKey]*peer{}, copies: copies{}, only: map[RootKey]map[int]gift{}, partial: map[RootKey]map[int]int{},
 	}
-	u.line = u.newWindow()
-	u.line.best.on = true
+	u.line = uplink{ahead: u.cfg.Ahead, least: 2 * u.cfg.Block}
 	return u
 }
 
 func (u *Uploads) newWindow() window {
-	return window{ahead: u.cfg.Ahead, min: 2 * u.cfg.Block, max: u.cfg.MaxWindow, limit: windowStart}
+	return window{min: 2 * u.cfg.Block, max: u.cfg.MaxWindow, limit: windowStart}
 }
 
 // Ledger is what orders the peers: tell it of classes, values and prefixes.
@@ -138,7 +137,7 @@ func (u *Uploads) Ledger() *ledger.Ledger { return u.ledger }
 // OnPeer begins to serve a peer, from a balance on. One that is known begins anew.
 func (u *Uploads) OnPeer(now time.Time, key PeerKey, b ledger.Balance) {
 	u.OnGone(now, key)
-	p := &peer{key: key, piece: -1, window: u.newWindow()}
+	p := &peer{key: key, piece: -1, window: u.newWindow(), has: map[RootKey][]uint64{}}
 	u.peers[key] = p
 	at, _ := slices.BinarySearchFunc(u.order, key, byKey)
 	u.order = slices.Insert(u.order, at, p)
@@ -158,12 +157,12 @@ func (u *Uploads) OnGone(now time.Time, key PeerKey) {
 		u.order = slices.Delete(u.order, at, at+1)
 	}
 	u.give(now, p, false)
-	for _, f := range p.flights {
-		u.land(now, f)
-	}
-	u.trim()
+	u.uncount(p)
 	u.asked = slices.DeleteFunc(u.asked, func(o offered) bool { return o.peer == p })
 	u.mutes = slices.DeleteFunc(u.mutes, func(q *peer) bool { return q == p })
+	for _, f := range p.flights {
+		u.line.lose(now, f.bytes)
+	}
 	u.ties -= p.tied
 	if p.mute == 0 {
 		u.promised -= p.promised
@@ -181,9 +180,9 @@ func (u *Uploads) Queue(now time.Time, key PeerKey, part Part) bool {
 		u.expose(now, p)
 		return true
 	}
-	part.promised = false
+	part.promised, part.begun = false, false
 	p.parts = append(p.parts, part)
-	u.add(p, part, part.Count)
+	u.add(p, part, u.ready(part))
 	u.expose(now, p)
 	return true
 }
@@ -216,9 +215,10 @@ func (u *Uploads) add(p *peer, part Part, blocks int) {
 func (u *Uploads) mark(p *peer, root RootKey, piece int, tied, promised bool) (found bool) {
 	for i := range p.parts {
 		if q := &p.parts[i]; q.Tied && q.Root == root && q.Piece == piece {
-			u.add(p, *q, -q.Count)
+			n := u.ready(*q)
+			u.add(p, *q, -n)
 			q.Tied, q.promised, found = tied, promised, true
-			u.add(p, *q, q.Count)
+			u.add(p, *q, n)
 		}
 	}
 	return found
@@ -253,7 +253,7 @@ func (u *Uploads) remove(now time.Time, key PeerKey, match func(Part) bool) {
 	for _, q := range p.parts {
 		if match(q) {
 			u.answered(p, q.Root, q.Piece)
-			u.add(p, q, -q.Count)
+			u.add(p, q, -u.ready(q))
 			continue
 		}
 		kept = append(kept, q)
@@ -264,9 +264,12 @@ func (u *Uploads) remove(now time.Time, key PeerKey, match func(Part) bool) {
 
 // OnHave tells that a peer of a root has count pieces from first on, and not all.
 func (u *Uploads) OnHave(now time.Time, key PeerKey, root RootKey, first, count int) {
+	p := u.peers[key]
 	for i := range count {
 		u.passed(now, key, root, first+i)
-		u.copied(root, first+i)
+		if p != nil {
+			u.copied(p, root, first+i)
+		}
 	}
 }
 
@@ -274,6 +277,7 @@ func (u *Uploads) OnHave(now time.Time, key PeerKey, root RootKey, first, count 
 func (u *Uploads) Forget(root RootKey) {
 	delete(u.copies, root)
 	delete(u.only, root)
+	delete(u.partial, root)
 }
 
 // OnTrip tells of a measured round trip to a peer. The shortest counts: what is
@@ -302,24 +306,4 @@ func (u *Uploads) Waiting(key PeerKey) int {
 		return len(p.parts)
 	}
 	return 0
-}
-
-// Known is how many copies of a piece are known of, those of seeds left out.
-func (u *Uploads) Known(root RootKey, piece int) int {
-	if c := u.copies[root]; piece < len(c) {
-		return int(c[piece])
-	}
-	return 0
-}
-
-func (u *Uploads) copied(root RootKey, piece int) {
-	c := u.copies[root]
-	if piece >= len(c) {
-		grown := make([]uint8, max(piece+1, min(2*len(c), 1<<20)))
-		copy(grown, c)
-		c, u.copies[root] = grown, grown
-	}
-	if c[piece] < 255 {
-		c[piece]++
-	}
 }

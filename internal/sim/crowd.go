@@ -31,6 +31,7 @@ type Config struct {
 	Peers    []Peer
 	Pieces   int
 	Origin   *Origin       // none if nil
+	Whole    bool          // pieces are passed on when they are whole
 	Private  bool          // all are members of one private swarm
 	Piece    int           // bytes of a piece, up to 2 MiB; 1 MiB
 	Block    int           // bytes of a block; 64 KiB. Larger ones are faster and coarser
@@ -47,7 +48,7 @@ type Config struct {
 	Tick     time.Duration // the cores of a peer are asked at most this often; 1 ms
 	Overhead float64       // bytes on the wire for a payload byte; 1
 	Limit    time.Duration // of virtual time; 24 h
-	Cores    int           // that a run uses: 1, from 200 peers on all if zero. The result is the same
+	Cores    int           // that a run uses; 1. The result is the same, and more were no faster where others use them too
 }
 
 func (cfg Config) withDefaults() Config {
@@ -114,6 +115,7 @@ func (c *Crowd) newPeer(i int, spec Peer) *peer {
 	if p.spec.Prefix == "" {
 		p.spec.Prefix = p.key
 	}
+	p.partial = map[int]*link{}
 	p.free = ledger.FreeSet(p.spec.Prefix, root.(string), len(c.sizes))
 	p.thought = -c.cfg.Tick
 	p.server = server{slots: c.cfg.Slots, uploads: upload.New(

@@ -114,6 +114,7 @@ func (c *Crowd) think(p *peer) {
 	plan := p.picker.Advance(now)
 	for _, x := range plan.Cancels {
 		if l := p.byKey[string(x.Peer)]; l != nil && l.drop(x.Piece) {
+			c.unforward(l, x.Piece)
 			c.cancel(l, x.Piece)
 		}
 	}
@@ -174,11 +175,12 @@ func (c *Crowd) cancel(l *link, piece int) {
 func (c *Crowd) onRequest(l *link, asks []upload.Part) {
 	for _, a := range asks {
 		_, a.Free = slices.BinarySearch(l.other.free, a.Piece)
-		if l.self.has(a.Piece) && !l.self.spec.Rides && l.self.uploads.Queue(c.clock(), ledger.PeerKey(l.other.key), a) {
+		if (l.self.has(a.Piece) || l.self.partial[a.Piece] != nil) && !l.self.spec.Rides && l.self.uploads.Queue(c.clock(), ledger.PeerKey(l.other.key), a) {
 			continue
 		}
 		c.tell(l, func(c *Crowd) {
 			if l.back.drop(a.Piece) && l.other.picker != nil {
+				c.unforward(l.back, a.Piece)
 				l.other.picker.OnReject(c.clock(), pick.PeerKey(l.self.key), a.Piece)
 				c.poke(l.other)
 			}
@@ -229,6 +231,7 @@ func (c *Crowd) fill(l *link, piece, first, count int) {
 		p.useful = c.now
 		p.picker.OnBlocks(c.clock(), pick.PeerKey(l.other.key), piece, fresh)
 		c.pokeIf(p)
+		c.forward(l, in)
 	}
 	if in.missing == 0 {
 		l.drop(piece)
@@ -258,6 +261,8 @@ func (c *Crowd) onVerified(l *link, piece int) {
 // had notes a piece that is here now.
 func (c *Crowd) had(p *peer, piece int) {
 	p.received += int64(c.sizes[piece])
+	delete(p.partial, piece)
+	p.uploads.OnWhole(c.clock(), root, piece)
 	p.picker.Done(c.clock(), piece)
 	c.gains = append(c.gains, piece)
 	if p.tells() {
@@ -289,6 +294,11 @@ func (c *Crowd) finish(p *peer) {
 // announce has a piece told to all peers with the next batch.
 func (c *Crowd) announce(p *peer, piece int) {
 	p.fresh = append(p.fresh, piece)
+	c.batchSoon(p)
+}
+
+// batchSoon has the next batch sent, if none is due.
+func (c *Crowd) batchSoon(p *peer) {
 	if p.batch {
 		return
 	}
@@ -297,6 +307,7 @@ func (c *Crowd) announce(p *peer, piece int) {
 		fresh := p.fresh
 		p.fresh, p.batch = nil, false
 		if p.here {
+			c.tellPartial(p)
 			c.tellHave(p, fresh)
 		}
 	})
@@ -373,6 +384,7 @@ func (p *peer) tells() bool { return !p.spec.Rides || p.spec.Claims }
 // dropPeer gives up on a peer that sends nothing; its session stays, and a later
 // lookup may bring it back.
 func (c *Crowd) dropPeer(l *link) {
+	c.unforwardAll(l)
 	for _, in := range l.pending {
 		c.cancel(l, in.piece)
 	}

@@ -54,6 +54,7 @@ func (c *Crowd) arrive(p *peer) {
 	if !p.spec.Holder {
 		c.begin(p)
 	}
+	p.rng.Shuffle(len(p.links), func(i, j int) { p.links[i], p.links[j] = p.links[j], p.links[i] })
 	for _, l := range p.links {
 		c.join(l)
 	}
@@ -88,8 +89,9 @@ func (c *Crowd) join(l *link) {
 // part ends a connection.
 func (c *Crowd) part(l *link) {
 	for _, side := range []*link{l, l.back} {
-		side.live, side.pending = false, nil
 		p := side.self
+		c.unforwardAll(side)
+		side.live, side.pending = false, nil
 		p.uploads.OnGone(c.clock(), ledger.PeerKey(side.other.key))
 		if p.picker != nil && side.known {
 			p.picker.OnGone(c.clock(), pick.PeerKey(side.other.key))

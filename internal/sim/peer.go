@@ -32,9 +32,11 @@ type peer struct {
 	have    []uint64
 	count   int // pieces had
 	fresh   []int
-	batch   bool   // of have is due
-	unasked []news // for the picker
-	unsent  []news // for the server
+	partial map[int]*link // pieces that are passed on as they come, and from where
+	coming  []int         // of these, to be told
+	batch   bool          // of have is due
+	unasked []news        // for the picker
+	unsent  []news        // for the server
 
 	thinks  time.Duration // when the cores are asked after an event; negative: not
 	wakes   time.Duration // when they are asked without one

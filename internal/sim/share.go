@@ -7,9 +7,6 @@ import (
 	"time"
 )
 
-// manyPeers is from how many on a run uses all cores.
-const manyPeers = 200
-
 // share is the part of a crowd that one core does.
 //
 // Nothing that a peer does reaches another before half a round trip has passed.
@@ -40,9 +37,6 @@ const never = time.Duration(math.MaxInt64)
 // deal gives every peer to a share.
 func (c *Crowd) deal() {
 	n := c.cfg.Cores
-	if n == 0 && len(c.peers) >= manyPeers {
-		n = runtime.GOMAXPROCS(0)
-	}
 	c.ahead = c.cfg.RTT / 2
 	if c.origin != nil || c.ahead == 0 {
 		n = 1 // the origin's line is everybody's

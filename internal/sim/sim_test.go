@@ -128,20 +128,25 @@ func TestRide(t *testing.T) {
 	}
 }
 
-// Half of a crowd leaves half-way, and the holder after little more than a copy:
-// everybody who stays completes.
+// Half of a crowd leaves half-way, and the holder after less than two copies:
+// everybody who stays completes, but in a run in four at most, in which a piece went
+// with those who alone had it.
 func TestChurn(t *testing.T) {
 	t.Parallel()
-	cfg := crowd(30, 32, 50, 25, 100)
-	cfg.View = 12
-	cfg.Limit = 10 * time.Minute
-	cfg.Peers[0].Leaves = 9 * time.Second
-	for i := 1; i <= 15; i++ {
-		cfg.Peers[i].Leaves = 6*time.Second + time.Duration(i)*400*time.Millisecond
+	lost := 0
+	for seed := range uint64(8) {
+		cfg := crowd(30, 32, 50, 25, 100)
+		cfg.Seed, cfg.View, cfg.Limit = seed, 12, 2*time.Minute
+		cfg.Peers[0].Leaves = 9 * time.Second
+		for i := 1; i <= 15; i++ {
+			cfg.Peers[i].Leaves = 6*time.Second + time.Duration(i)*400*time.Millisecond
+		}
+		if r := New(cfg).Run(); r.Missing > r.Left {
+			lost++
+		}
 	}
-	r := New(cfg).Run()
-	if stayed := r.Missing - r.Left; stayed > 0 {
-		t.Errorf("%d stayed and did not finish; the holder had sent %.2f copies", stayed, r.Copies)
+	if lost > 2 {
+		t.Errorf("those who stayed did not finish in %d of 8 runs", lost)
 	}
 }
 

@@ -1,0 +1,235 @@
+package exchange
+
+import (
+	"math/bits"
+	"slices"
+	"time"
+
+	"github.com/shoal-p2p/shoal/exchange/pb"
+)
+
+// maxPassing bounds the pieces of a root that are passed on as they come, each a
+// buffer of one piece.
+const maxPassing = 32
+
+// passing is a piece that is passed on to others while it comes. It is provisional:
+// nobody knows yet whether it is right, and those who ask for it were told so.
+type passing struct {
+	from   *Session
+	copied *cached // what has come, as the server sends it
+}
+
+// Pass has a piece that was requested of s passed on to other peers as it comes. It
+// ends with Have, with Retract, or when nothing more comes. Nothing happens without a
+// peer that may want it, or while uploads have better to do.
+func (r *Root) Pass(s *Session, piece int) {
+	p, ok := r.piece(piece)
+	if !ok || !r.mayPass(piece) || !r.x.server.worth(r, piece) {
+		return
+	}
+	c := r.x.server.cache.lend(p)
+	came := s.passOn(r, piece, c)
+	if came == 0 {
+		r.x.server.cache.release(c)
+		return
+	}
+	r.mu.Lock()
+	if r.passing == nil {
+		r.passing = map[int]*passing{}
+	}
+	r.passing[piece] = &passing{s, c}
+	r.coming = append(r.coming, piece)
+	r.x.server.partial(r, piece, came)
+	if !s.passes(r, piece, c) { // it was taken back meanwhile
+		r.retract(func(p int, _ *Session) bool { return p == piece })
+	}
+	r.mu.Unlock()
+	r.x.announceSoon()
+}
+
+// more notes how many blocks of a piece have come that is passed on.
+func (r *Root) more(s *Session, piece, blocks int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if f := r.passing[piece]; f != nil && f.from == s {
+		r.x.server.partial(r, piece, blocks)
+	}
+}
+
+func (r *Root) mayPass(piece int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.passing[piece] == nil && len(r.passing) < maxPassing && len(r.joined) > 1 && !r.have.Has(piece)
+}
+
+// passOn has the blocks of a piece that comes from s copied to c, too, those that
+// have come at once. It returns how many these are, from the first one on.
+func (s *Session) passOn(r *Root, piece int, c *cached) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	in := s.pending[pendingKey{r, piece}]
+	if in == nil || in.data == nil || in.copied != nil || in.prefix() == 0 {
+		return 0
+	}
+	in.copied = c
+	in.copy(0, ^in.missing&(1<<blocks(in.size)-1))
+	return in.prefix()
+}
+
+// prefix is how many blocks have come, from the first one on.
+func (in *incoming) prefix() int { return min(bits.TrailingZeros32(in.missing), blocks(in.size)) }
+
+// copy copies blocks, one bit each from block first on, for those to whom they are
+// passed on.
+func (in *incoming) copy(first int, fresh uint32) {
+	for ; fresh != 0; fresh &= fresh - 1 {
+		from := (first + bits.TrailingZeros32(fresh)) * Block
+		copy(in.copied.data[from:min(from+Block, in.size)], in.data[from:])
+	}
+	in.copied.missing = in.missing
+}
+
+// passed ends the passing on of a piece that is here now. mu is held.
+func (r *Root) passed(piece int) {
+	f := r.passing[piece]
+	if f == nil {
+		return
+	}
+	delete(r.passing, piece)
+	if f.from.unpass(r, piece, f.copied) {
+		r.x.server.cache.adopt(f.copied)
+	}
+	r.x.server.cache.release(f.copied)
+	r.x.server.whole(r, piece)
+}
+
+// retract ends the passing on of pieces of which nothing more comes, and tells those
+// who may wait for them. mu is held.
+func (r *Root) retract(which func(piece int, from *Session) bool) {
+	var gone HaveMap
+	for piece, f := range r.passing {
+		if !which(piece, f.from) {
+			continue
+		}
+		delete(r.passing, piece)
+		f.from.unpass(r, piece, f.copied)
+		r.x.server.cache.release(f.copied)
+		r.x.server.withdraw(r, piece)
+		gone.Add(piece)
+	}
+	r.coming = slices.DeleteFunc(r.coming, gone.Has)
+	r.lose(&gone)
+}
+
+// passes reports whether a piece that comes from s is copied to c, or has come.
+func (s *Session) passes(r *Root, piece int, c *cached) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	in := s.pending[pendingKey{r, piece}]
+	return c.missing == 0 || in != nil && in.copied == c
+}
+
+// unpass ends the copying of a piece, and reports whether it is whole.
+func (s *Session) unpass(r *Root, piece int, c *cached) (whole bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if in := s.pending[pendingKey{r, piece}]; in != nil && in.copied == c {
+		in.copied = nil
+	}
+	return c.missing == 0
+}
+
+// Retract ends the passing on of a piece that came from s and is wrong.
+func (r *Root) Retract(s *Session, piece int) { r.retractOne(s, piece) }
+
+// retractFrom is retract of all that came from s.
+func (r *Root) retractFrom(s *Session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.retract(func(_ int, from *Session) bool { return from == s })
+}
+
+// retractOne is retract of a piece that came from s, if it did.
+func (r *Root) retractOne(s *Session, piece int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if f := r.passing[piece]; f != nil && f.from == s {
+		r.retract(func(p int, _ *Session) bool { return p == piece })
+	}
+}
+
+// lend returns a piece that is passed on, nil if it is not. The caller releases it.
+func (r *Root) lend(piece int) *cached {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f := r.passing[piece]
+	if f == nil {
+		return nil
+	}
+	r.x.server.cache.use(f.copied)
+	return f.copied
+}
+
+// serves reports whether a piece is here, or passed on.
+func (r *Root) serves(piece int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.have.Has(piece) || r.passing[piece] != nil
+}
+
+// partials is what a peer is told of pieces that are passed on. mu is held.
+func (r *Root) partials(pieces []int) (told []*pb.Partial) {
+	for _, piece := range pieces {
+		if f := r.passing[piece]; f != nil {
+			told = append(told, &pb.Partial{Piece: uint32(piece)})
+		}
+	}
+	return told
+}
+
+func partialMessage(handle uint32, told []*pb.Partial) *pb.Message {
+	return &pb.Message{Body: &pb.Message_Have{Have: &pb.Have{Handle: handle, Partial: told}}}
+}
+
+// partial tells the lanes how much of a piece is here.
+func (s *server) partial(r *Root, piece, blocks int) {
+	for _, l := range s.lanes {
+		l.update(func(now time.Time) { l.uploads.OnPartial(now, r, piece, blocks) })
+	}
+}
+
+// whole tells the lanes that a piece is here that was passed on before.
+func (s *server) whole(r *Root, piece int) {
+	for _, l := range s.lanes {
+		l.update(func(now time.Time) { l.uploads.OnWhole(now, r, piece) })
+	}
+}
+
+// withdraw takes a piece that was passed on off all queues.
+func (s *server) withdraw(r *Root, piece int) {
+	for _, l := range s.lanes {
+		l.update(func(now time.Time) { l.uploads.Withdraw(now, r, piece) })
+	}
+}
+
+// worth reports whether it is worth while to pass a piece on.
+func (s *server) worth(r *Root, piece int) bool {
+	if s.limit.off {
+		return false
+	}
+	l := s.lanes[0]
+	if s.limit.b != nil {
+		l = s.lanes[1]
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.uploads.Worth(r, piece)
+}
+
+// update runs f, and wakes the dispatcher.
+func (l *lane) update(f func(now time.Time)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f(time.Now())
+	l.wake.Signal()
+}

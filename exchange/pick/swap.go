@@ -1,0 +1,52 @@
+package pick
+
+import "slices"
+
+// What waits at a seed is what it chooses from, and what it should give is what
+// nobody else has. So a piece that waits there, and that others have by now, gives its
+// place to one that nobody else has: everything is soon elsewhere, even if the seed
+// leaves, and those who had it first.
+
+// swap asks seeds for pieces that no other peer has, in place of those that wait there
+// and that others have. It reports whether there was one.
+func (p *Picker) swap(plan *Plan) (swapped bool) {
+	for _, q := range p.order {
+		least := int32(1)
+		if q.seed {
+			least = 0
+		}
+		sole := p.rarity[least]
+		if sole == nil || sole.len == 0 {
+			continue
+		}
+		if q.snubbed || q.refused.rest.After(p.now) || p.classes[q.path].better != nil {
+			continue
+		}
+		old := p.common(q, 1+2*least)
+		if old == nil {
+			continue
+		}
+		i := p.random(sole, q, nil)
+		if i < 0 {
+			continue
+		}
+		plan.Requests = slices.DeleteFunc(plan.Requests, func(r Request) bool { return r.Peer == q.key && r.Piece == old.piece })
+		p.cancel(old)
+		a := p.begin(q, i)
+		a.tied = a.tied || p.tied(i)
+		p.ask(plan, a, a.blocks)
+		swapped = true
+	}
+	return swapped
+}
+
+// common returns what waits at a peer and most others have, nil if there is nothing
+// that others have.
+func (p *Picker) common(q *peer, holders int32) (most *attempt) {
+	for _, a := range q.tries {
+		if n := p.pieces[a.piece].holders; n > holders && !a.bound() && !a.wish {
+			most, holders = a, n
+		}
+	}
+	return most
+}

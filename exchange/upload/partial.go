@@ -1,0 +1,96 @@
+package upload
+
+import (
+	"slices"
+	"time"
+)
+
+// What is being got here is passed on as it comes: a part of such a piece waits
+// like any other, but of its blocks only those count that have come.
+
+// grain is how many blocks are passed on at once: in the simulation single ones are
+// no faster, and cost twice as many frames.
+const grain = 2
+
+// OnPartial tells that the first blocks of a piece are here, and the others are not
+// yet; with as many as the piece has, that they all are.
+func (u *Uploads) OnPartial(now time.Time, root RootKey, piece, blocks int) {
+	u.arrive(now, root, piece, func() {
+		if u.partial[root] == nil {
+			u.partial[root] = map[int]int{}
+		}
+		u.partial[root][piece] = blocks
+	})
+}
+
+// OnWhole ends that: the piece is here.
+func (u *Uploads) OnWhole(now time.Time, root RootKey, piece int) {
+	if _, ok := u.partial[root][piece]; ok {
+		u.arrive(now, root, piece, func() { u.forgetPartial(root, piece) })
+	}
+}
+
+// Withdraw ends it as well, since nothing more comes: what was asked of the piece is
+// taken off the queues. It returns the peers that had asked.
+func (u *Uploads) Withdraw(now time.Time, root RootKey, piece int) (asked []PeerKey) {
+	if _, ok := u.partial[root][piece]; !ok {
+		return nil
+	}
+	for _, p := range u.order {
+		n := len(p.parts)
+		if u.Cancel(now, p.key, root, piece); len(p.parts) < n {
+			asked = append(asked, p.key)
+		}
+	}
+	u.forgetPartial(root, piece)
+	return asked
+}
+
+func (u *Uploads) forgetPartial(root RootKey, piece int) {
+	if delete(u.partial[root], piece); len(u.partial[root]) == 0 {
+		delete(u.partial, root)
+	}
+}
+
+// rareCopies is how many peers may have a piece that is passed on: what more have is
+// had of them as soon, and whole.
+const rareCopies = 2
+
+// Worth reports whether it is worth while to pass a piece on as it comes: few have
+// it, and the line has nothing else to send, since nobody waits who could be served.
+func (u *Uploads) Worth(root RootKey, piece int) bool {
+	return !u.line.full() && u.Known(root, piece) <= rareCopies && !slices.ContainsFunc(u.order, func(p *peer) bool { return p.exposed > 0 })
+}
+
+// ready is how many blocks of a part can be sent.
+func (u *Uploads) ready(part Part) int {
+	came, partial := u.partial[part.Root][part.Piece]
+	if !partial {
+		return part.Count
+	}
+	return min(max(came-came%grain-part.First, 0), part.Count)
+}
+
+// arrive changes how much of a piece is here, and counts what waits of it anew.
+func (u *Uploads) arrive(now time.Time, root RootKey, piece int, change func()) {
+	var waits []*peer
+	for _, p := range u.order {
+		for _, q := range p.parts {
+			if q.Piece == piece && q.Root == root {
+				u.add(p, q, -u.ready(q))
+				if len(waits) == 0 || waits[len(waits)-1] != p {
+					waits = append(waits, p)
+				}
+			}
+		}
+	}
+	change()
+	for _, p := range waits {
+		for _, q := range p.parts {
+			if q.Piece == piece && q.Root == root {
+				u.add(p, q, u.ready(q))
+			}
+		}
+		u.expose(now, p)
+	}
+}
