@@ -22,7 +22,7 @@ func (p *Picker) swap(plan *Plan) (swapped bool) {
 		if q.snubbed || q.refused.rest.After(p.now) || p.classes[q.path].better != nil {
 			continue
 		}
-		old := p.common(q, 1+2*least)
+		old := p.common(q, 2*least)
 		if old == nil {
 			continue
 		}
