@@ -375,12 +375,6 @@ func (r *Root) piece(n int) (merkle.Piece, bool) {
 	return r.table.Pieces[n], true
 }
 
-func (r *Root) holds(piece int) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.have.Has(piece)
-}
-
 // split cuts a run of blocks that may go on over pieces into parts. What is
 // past the last piece is left out.
 func (r *Root) split(piece, first, count int) iter.Seq[upload.Part] {
