@@ -88,7 +88,9 @@ step "staticcheck" go tool staticcheck ./...
 export GORACE=atexit_sleep_ms=0 # each process would sleep for a second when it exits
 if [ -n "$race" ]; then
 	# Much memory is given back and faulted in again, four times what a test uses.
-	GOGC=400 step "go test -race" go test -race -short -shuffle=on -timeout 8m $(concurrent)
+	GOGC=400 step "go test -race" go test -race -short -shuffle=on -timeout 8m $(concurrent | grep -v '/node$')
+	# Alone: whole nodes in real time, beside nothing that takes their cores.
+	GOGC=400 step "go test -race node" go test -race -short -shuffle=on -timeout 8m ./node
 	step "go test" go test -shuffle=on -timeout 8m $(sequential)
 else
 	skip "race detector" "it needs a C compiler; the tests run without it"
