@@ -320,7 +320,7 @@ func (s *Session) onReject(j *pb.Reject) {
 		return
 	}
 	_, pending := s.drop(r, int(j.Piece))
-	r.retractOne(s, int(j.Piece))
+	r.Retract(s, int(j.Piece))
 	if pending {
 		r.deliver(Rejected{From: s, Piece: int(j.Piece), Busy: j.Reason == pb.Reject_BUSY})
 	}

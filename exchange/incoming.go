@@ -111,7 +111,7 @@ func (r *Root) Request(s *Session, asks []Ask) {
 // of it had come. What is on its way comes as Wasted.
 func (r *Root) Cancel(s *Session, piece int) int {
 	lost, pending := s.drop(r, piece)
-	r.retractOne(s, piece)
+	r.Retract(s, piece)
 	if pending {
 		s.postCancel(r, piece)
 	}
@@ -207,7 +207,7 @@ func (s *Session) filled(in *incoming, block, n int) (fresh, passes int, over bo
 	news := in.missing & (uint32(1<<n-1) << block)
 	in.missing &^= news
 	if in.copied != nil && !in.cancelled && news != 0 {
-		in.copy(0, news)
+		in.copy(news)
 		passes = in.prefix()
 	}
 	return bits.OnesCount32(news), passes, in.cancelled

@@ -72,18 +72,17 @@ func (s *Session) passOn(r *Root, piece int, c *cached) int {
 		return 0
 	}
 	in.copied = c
-	in.copy(0, ^in.missing&(1<<blocks(in.size)-1))
+	in.copy(^in.missing&(1<<blocks(in.size)-1))
 	return in.prefix()
 }
 
 // prefix is how many blocks have come, from the first one on.
 func (in *incoming) prefix() int { return min(bits.TrailingZeros32(in.missing), blocks(in.size)) }
 
-// copy copies blocks, one bit each from block first on, for those to whom they are
-// passed on.
-func (in *incoming) copy(first int, fresh uint32) {
+// copy copies blocks, one bit each, for those to whom they are passed on.
+func (in *incoming) copy(fresh uint32) {
 	for ; fresh != 0; fresh &= fresh - 1 {
-		from := (first + bits.TrailingZeros32(fresh)) * Block
+		from := bits.TrailingZeros32(fresh) * Block
 		copy(in.copied.data[from:min(from+Block, in.size)], in.data[from:])
 	}
 	in.copied.missing = in.missing
@@ -139,9 +138,6 @@ func (s *Session) unpass(r *Root, piece int, c *cached) (whole bool) {
 	return c.missing == 0
 }
 
-// Retract ends the passing on of a piece that came from s and is wrong.
-func (r *Root) Retract(s *Session, piece int) { r.retractOne(s, piece) }
-
 // retractFrom is retract of all that came from s.
 func (r *Root) retractFrom(s *Session) {
 	r.mu.Lock()
@@ -149,8 +145,9 @@ func (r *Root) retractFrom(s *Session) {
 	r.retract(func(_ int, from *Session) bool { return from == s })
 }
 
-// retractOne is retract of a piece that came from s, if it did.
-func (r *Root) retractOne(s *Session, piece int) {
+// Retract ends the passing on of a piece of which nothing more comes from s, or that
+// was wrong, if it came from s.
+func (r *Root) Retract(s *Session, piece int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if f := r.passing[piece]; f != nil && f.from == s {

@@ -75,8 +75,10 @@ func (w *world) partial(root byte, piece, how int) {
 	case how%8 == 0:
 		w.u.OnWhole(w.now, root, piece)
 	case how%8 == 1:
-		for _, key := range w.u.Withdraw(w.now, root, piece) {
-			if slices.ContainsFunc(w.u.peers[key].parts, func(q Part) bool { return q.Root == root && q.Piece == piece }) {
+		_, was := w.u.partial[root][piece]
+		w.u.Withdraw(w.now, root, piece)
+		for _, p := range w.u.peers {
+			if was && slices.ContainsFunc(p.parts, func(q Part) bool { return q.Root == root && q.Piece == piece }) {
 				w.t.Fatal("withdrawn, and still waits")
 			}
 		}

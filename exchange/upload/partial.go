@@ -31,19 +31,15 @@ func (u *Uploads) OnWhole(now time.Time, root RootKey, piece int) {
 }
 
 // Withdraw ends it as well, since nothing more comes: what was asked of the piece is
-// taken off the queues. It returns the peers that had asked.
-func (u *Uploads) Withdraw(now time.Time, root RootKey, piece int) (asked []PeerKey) {
+// taken off the queues.
+func (u *Uploads) Withdraw(now time.Time, root RootKey, piece int) {
 	if _, ok := u.partial[root][piece]; !ok {
-		return nil
+		return
 	}
 	for _, p := range u.order {
-		n := len(p.parts)
-		if u.Cancel(now, p.key, root, piece); len(p.parts) < n {
-			asked = append(asked, p.key)
-		}
+		u.Cancel(now, p.key, root, piece)
 	}
 	u.forgetPartial(root, piece)
-	return asked
 }
 
 func (u *Uploads) forgetPartial(root RootKey, piece int) {

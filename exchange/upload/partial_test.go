@@ -7,7 +7,19 @@ import (
 	"github.com/shoal-p2p/shoal/exchange/ledger"
 )
 
-// what is sent of a piece, from first to end
+// newPartialLine is a line to two peers, the first of which asked for a piece of which
+// so many blocks have come.
+func newPartialLine(blocks int) *line {
+	l := newLine(3<<20, time.Millisecond)
+	for i := range 2 {
+		l.u.OnPeer(l.now, peerOf(byte(i)), ledger.Balance{})
+	}
+	l.u.OnPartial(l.now, 1, 0, blocks)
+	l.u.Queue(l.now, peerOf(0), Part{Root: 1, Piece: 0, Count: 16, Size: 16 * block})
+	return l
+}
+
+// blocksOf is how many blocks of a piece were sent.
 func (l *line) blocksOf(piece int) (n int) {
 	for _, p := range l.sent {
 		if p.Piece == piece {
@@ -20,12 +32,7 @@ func (l *line) blocksOf(piece int) (n int) {
 // Of a piece that is being got no more is sent than has come.
 func TestPartial(t *testing.T) {
 	t.Parallel()
-	l := newLine(3<<20, time.Millisecond)
-	for i := range 2 {
-		l.u.OnPeer(l.now, peerOf(byte(i)), ledger.Balance{})
-	}
-	l.u.OnPartial(l.now, 1, 0, 4)
-	l.u.Queue(l.now, peerOf(0), Part{Root: 1, Piece: 0, Count: 16, Size: 16 * block})
+	l := newPartialLine(4)
 	l.u.Queue(l.now, peerOf(1), Part{Root: 1, Piece: 0, Count: 16, Size: 16 * block, Tied: true})
 	l.run(l.now.Add(time.Second))
 	if n := l.blocksOf(0); n != 4 {
@@ -49,17 +56,13 @@ func TestPartial(t *testing.T) {
 // Nothing more comes: what waited is off the queues.
 func TestWithdraw(t *testing.T) {
 	t.Parallel()
-	l := newLine(3<<20, time.Millisecond)
-	for i := range 2 {
-		l.u.OnPeer(l.now, peerOf(byte(i)), ledger.Balance{})
+	l := newPartialLine(3)
+	l.u.Queue(l.now, peerOf(1), Part{Root: 1, Piece: 1, Count: 16, Size: 16 * block})
+	for piece := range 2 {
+		l.u.Withdraw(l.now, 1, piece)
 	}
-	l.u.OnPartial(l.now, 1, 0, 3)
-	l.u.Queue(l.now, peerOf(0), Part{Root: 1, Piece: 0, Count: 16, Size: 16 * block})
-	if asked := l.u.Withdraw(l.now, 1, 0); len(asked) != 1 || asked[0] != peerOf(0) || l.u.Waiting(peerOf(0)) > 0 {
-		t.Errorf("%v had asked, %d wait", asked, l.u.Waiting(peerOf(0)))
-	}
-	if asked := l.u.Withdraw(l.now, 1, 0); len(asked) > 0 {
-		t.Errorf("%v had asked for what was withdrawn", asked)
+	if l.u.Waiting(peerOf(0)) > 0 || l.u.Waiting(peerOf(1)) != 1 {
+		t.Errorf("%d parts wait of what was withdrawn, %d of what is whole", l.u.Waiting(peerOf(0)), l.u.Waiting(peerOf(1)))
 	}
 }
 

@@ -4,7 +4,7 @@
 // here. What is modelled is what lies between the cores: access lines, round
 // trips, queues, upload slots, batches of have.
 //
-// A run is a heap of events, one a core in large crowds (share.go); the same Config and seed give
+// A run is a heap of events, one for each core that Config.Cores names (share.go); the same Config and seed give
 // the same Result on any number of cores.
 //
 // # The network
