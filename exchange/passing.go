@@ -72,7 +72,7 @@ func (s *Session) passOn(r *Root, piece int, c *cached) int {
 		return 0
 	}
 	in.copied = c
-	in.copy(^in.missing&(1<<blocks(in.size)-1))
+	in.copy(^in.missing & (1<<blocks(in.size) - 1))
 	return in.prefix()
 }
 
