@@ -9,7 +9,7 @@ import (
 // since: its download is done when a stranger, who asked before, has had at most
 // two thirds of his, what was left over.
 func TestCreditIsRemembered(t *testing.T) {
-	t.Parallel()
+	// Not parallel: while the giver waits for a core the line is idle, and serves anybody.
 	const size = 6 * mib
 	mine, yours := noise(301, size), noise(302, size)
 	dir := t.TempDir()
