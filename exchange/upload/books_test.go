@@ -71,11 +71,11 @@ func (w *world) step(kind, who, n byte) {
 
 // partial has more of a piece come, its end, or no end.
 func (w *world) partial(root byte, piece, how int) {
-	switch now := w.u.partial[root][piece]; {
+	switch now := w.u.open(root).partial[piece]; {
 	case how%8 == 0:
 		w.u.OnWhole(w.now, root, piece)
 	case how%8 == 1:
-		_, was := w.u.partial[root][piece]
+		_, was := w.u.open(root).partial[piece]
 		w.u.Withdraw(w.now, root, piece)
 		for _, p := range w.u.peers {
 			if was && slices.ContainsFunc(p.parts, func(q Part) bool { return q.Root == root && q.Piece == piece }) {
@@ -110,7 +110,7 @@ func (w *world) serve() bool {
 		if part.Tied {
 			w.t.Fatal("a tied part was sent")
 		}
-		if came, partial := w.u.partial[part.Root][part.Piece]; partial && part.First+part.Count > came {
+		if came, partial := w.u.open(part.Root).partial[part.Piece]; partial && part.First+part.Count > came {
 			w.t.Fatalf("blocks %d+%d were sent of which %d are here", part.First, part.Count, came)
 		}
 		if part.Count < 1 || part.Count > 4 {
@@ -236,8 +236,8 @@ func (w *world) check() {
 
 // drain serves all that waits, and nothing may be left.
 func (w *world) drain() {
-	for root, pieces := range w.u.partial {
-		for piece := range pieces {
+	for root, b := range w.u.books {
+		for piece := range b.partial {
 			w.u.OnWhole(w.now, root, piece)
 		}
 	}

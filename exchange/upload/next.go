@@ -69,18 +69,28 @@ func (u *Uploads) send(now time.Time, p *peer) Part {
 // receiver from asking others for it.
 func (u *Uploads) goOn() *peer {
 	u.turns = slices.DeleteFunc(u.turns, func(p *peer) bool {
-		return u.peers[p.key] != p || p.turn <= 0 || !slices.ContainsFunc(p.parts[:min(len(p.parts), look)], p.begun)
+		return p.gone || p.turn <= 0 || !p.goesOn(func(*Part) bool { return true })
 	})
 	for _, p := range u.turns {
-		if p.exposed > 0 && slices.ContainsFunc(p.parts[:min(len(p.parts), look)], func(q Part) bool { return p.begun(q) && u.ready(q) > 0 }) {
+		if p.exposed > 0 && p.goesOn(func(q *Part) bool { return u.ready(*q) > 0 }) {
 			return p
 		}
 	}
 	return nil
 }
 
+// goesOn reports whether a part of the piece that went out last is such a one.
+func (p *peer) goesOn(such func(*Part) bool) bool {
+	for i := range p.parts[:min(len(p.parts), look)] {
+		if q := &p.parts[i]; p.begun(q) && such(q) {
+			return true
+		}
+	}
+	return false
+}
+
 // begun reports whether a part is of the piece that went out last.
-func (p *peer) begun(q Part) bool { return !q.Tied && q.Piece == p.piece && q.Root == p.root }
+func (p *peer) begun(q *Part) bool { return q.Piece == p.piece && !q.Tied && q.Root == p.root }
 
 // take takes a frame off a peer's queue.
 func (u *Uploads) take(p *peer) Part {
@@ -88,7 +98,7 @@ func (u *Uploads) take(p *peer) Part {
 	part := p.parts[i]
 	if part.First == 0 {
 		u.given(p, part)
-		u.copied(p, part.Root, part.Piece)
+		p.copied(u.open(part.Root), part.Piece)
 	}
 	if p.turn <= 0 {
 		p.turn = part.Size - part.First*u.cfg.Block
@@ -115,7 +125,7 @@ func (u *Uploads) take(p *peer) Part {
 func (u *Uploads) choose(p *peer) int {
 	begun := -1
 	best := u.rarest(p, func(i int, q *Part) bool {
-		if begun < 0 && (p.begun(*q) || q.begun) {
+		if begun < 0 && (p.begun(q) || q.begun) {
 			begun = i
 		}
 		return !q.Tied

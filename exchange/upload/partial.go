@@ -15,37 +15,34 @@ const grain = 2
 // OnPartial tells that the first blocks of a piece are here, and the others are not
 // yet; with as many as the piece has, that they all are.
 func (u *Uploads) OnPartial(now time.Time, root RootKey, piece, blocks int) {
-	u.arrive(now, root, piece, func() {
-		if u.partial[root] == nil {
-			u.partial[root] = map[int]int{}
-		}
-		u.partial[root][piece] = blocks
-	})
+	b := u.open(root)
+	u.arrive(now, root, piece, func() { b.partial[piece] = blocks })
 }
 
 // OnWhole ends that: the piece is here.
 func (u *Uploads) OnWhole(now time.Time, root RootKey, piece int) {
-	if _, ok := u.partial[root][piece]; ok {
-		u.arrive(now, root, piece, func() { u.forgetPartial(root, piece) })
+	if b := u.find(root); b != nil && b.passes(piece) {
+		u.arrive(now, root, piece, func() { delete(b.partial, piece) })
 	}
 }
 
 // Withdraw ends it as well, since nothing more comes: what was asked of the piece is
 // taken off the queues.
 func (u *Uploads) Withdraw(now time.Time, root RootKey, piece int) {
-	if _, ok := u.partial[root][piece]; !ok {
+	b := u.find(root)
+	if b == nil || !b.passes(piece) {
 		return
 	}
 	for _, p := range u.order {
 		u.Cancel(now, p.key, root, piece)
 	}
-	u.forgetPartial(root, piece)
+	delete(b.partial, piece)
 }
 
-func (u *Uploads) forgetPartial(root RootKey, piece int) {
-	if delete(u.partial[root], piece); len(u.partial[root]) == 0 {
-		delete(u.partial, root)
-	}
+// passes reports whether a piece is being got, and passed on as it comes.
+func (b *book) passes(piece int) bool {
+	_, ok := b.partial[piece]
+	return ok
 }
 
 // rareCopies is how many peers may have a piece that is passed on: what more have is
@@ -60,7 +57,11 @@ func (u *Uploads) Worth(root RootKey, piece int) bool {
 
 // ready is how many blocks of a part can be sent.
 func (u *Uploads) ready(part Part) int {
-	came, partial := u.partial[part.Root][part.Piece]
+	b := u.find(part.Root)
+	if b == nil || len(b.partial) == 0 {
+		return part.Count
+	}
+	came, partial := b.partial[part.Piece]
 	if !partial {
 		return part.Count
 	}
@@ -71,9 +72,9 @@ func (u *Uploads) ready(part Part) int {
 func (u *Uploads) arrive(now time.Time, root RootKey, piece int, change func()) {
 	var waits []*peer
 	for _, p := range u.order {
-		for _, q := range p.parts {
-			if q.Piece == piece && q.Root == root {
-				u.add(p, q, -u.ready(q))
+		for i := range p.parts {
+			if q := &p.parts[i]; q.Piece == piece && q.Root == root {
+				u.add(p, *q, -u.ready(*q))
 				if len(waits) == 0 || waits[len(waits)-1] != p {
 					waits = append(waits, p)
 				}

@@ -21,28 +21,22 @@ func (u *Uploads) OnPlace(key PeerKey, place string) {
 
 // given notes that a peer is sent a piece from its first block on.
 func (u *Uploads) given(p *peer, part Part) {
-	gifts := u.only[part.Root]
-	if u.Known(part.Root, part.Piece) > 0 {
-		delete(gifts, part.Piece) // who has it from whom is not known any more
-		return
-	}
-	if gifts == nil {
-		gifts = map[int]gift{}
-		u.only[part.Root] = gifts
-	}
-	if len(gifts) < maxGifts {
-		gifts[part.Piece] = gift{p.key, part.Size}
+	b := u.open(part.Root)
+	if b.known(part.Piece) > 0 {
+		delete(b.only, part.Piece) // who has it from whom is not known any more
+	} else if len(b.only) < maxGifts {
+		b.only[part.Piece] = gift{p.key, part.Size}
 	}
 }
 
 // passed credits who alone had a piece from us that another peer has now: it was
 // passed on.
-func (u *Uploads) passed(now time.Time, key PeerKey, root RootKey, piece int) {
-	g, ok := u.only[root][piece]
+func (u *Uploads) passed(now time.Time, key PeerKey, b *book, piece int) {
+	g, ok := b.only[piece]
 	if !ok || g.to == key {
 		return
 	}
-	delete(u.only[root], piece)
+	delete(b.only, piece)
 	from, to := u.peers[g.to], u.peers[key]
 	if from != nil && to != nil && (from.place != to.place || from.place == "") {
 		u.ledger.OnPassed(now, g.to, int64(g.size))

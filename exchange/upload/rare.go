@@ -2,46 +2,45 @@ package upload
 
 import "slices"
 
-// copies are how many of the peers that are here have a piece, or were sent it, as
-// far as known; who has what is remembered so that it is uncounted when they leave.
-// Seeds are left out.
-type copies map[RootKey][]uint8 // by piece, up to 255
-
 // Known is how many copies of a piece are known of, those of seeds left out.
 func (u *Uploads) Known(root RootKey, piece int) int {
-	if c := u.copies[root]; piece < len(c) {
-		return int(c[piece])
+	if b := u.find(root); b != nil {
+		return b.known(piece)
+	}
+	return 0
+}
+
+func (b *book) known(piece int) int {
+	if piece < len(b.copies) {
+		return int(b.copies[piece])
 	}
 	return 0
 }
 
 // copied notes that a peer has a piece, or will have it soon.
-func (u *Uploads) copied(p *peer, root RootKey, piece int) {
-	has := p.has[root]
-	if w := piece >> 6; w >= len(has) {
-		has = slices.Grow(has, w+1-len(has))[:w+1]
-		p.has[root] = has
+func (p *peer) copied(b *book, piece int) {
+	h := p.holds(b)
+	if w := piece >> 6; w >= len(h.pieces) {
+		h.pieces = slices.Grow(h.pieces, w+1-len(h.pieces))[:w+1]
 	}
-	if has[piece>>6]>>(piece&63)&1 == 1 {
+	if h.pieces[piece>>6]>>(piece&63)&1 == 1 {
 		return
 	}
-	has[piece>>6] |= 1 << (piece & 63)
-	c := u.copies[root]
-	if piece >= len(c) {
-		c = append(c, make([]uint8, max(piece+1, min(2*len(c), 1<<20))-len(c))...)
-		u.copies[root] = c
+	h.pieces[piece>>6] |= 1 << (piece & 63)
+	if n := len(b.copies); piece >= n {
+		b.copies = append(b.copies, make([]uint8, max(piece+1, min(2*n, 1<<20))-n)...)
 	}
-	if c[piece] < 255 {
-		c[piece]++
+	if b.copies[piece] < 255 {
+		b.copies[piece]++
 	}
 }
 
 // uncount takes what a peer has out of the count: it leaves. A count that went
 // beyond what it can say stays there.
-func (u *Uploads) uncount(p *peer) {
-	for root, has := range p.has {
-		for i := range u.copies[root] {
-			if c := &u.copies[root][i]; i>>6 < len(has) && has[i>>6]>>(i&63)&1 == 1 && *c < 255 {
+func (p *peer) uncount() {
+	for _, h := range p.has {
+		for i := range h.of.copies {
+			if c := &h.of.copies[i]; i>>6 < len(h.pieces) && h.pieces[i>>6]>>(i&63)&1 == 1 && *c < 255 {
 				*c--
 			}
 		}

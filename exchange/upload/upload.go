@@ -61,9 +61,8 @@ type Uploads struct {
 	peers    map[PeerKey]*peer
 	order    []*peer // the same, by key
 	givers   int     // peers that gave something and have something to be sent
-	copies   copies
-	only     map[RootKey]map[int]gift // pieces that one peer has, and from us alone
-	partial  map[RootKey]map[int]int  // blocks that are here of pieces that are not whole; of others all are
+	books    map[RootKey]*book
+	last     *book // asked for last; nil: none
 	line     uplink
 	wake     time.Time
 	turns    []*peer   // whose turn has begun and is not over, in the order of begin
@@ -98,8 +97,9 @@ type peer struct {
 	piece    int // begun last; -1: none
 	turn     int // bytes left of its turn, which is for the rest of one piece
 	window   window
-	flights  []*flight            // not acknowledged, oldest first
-	has      map[RootKey][]uint64 // pieces that it has or was sent, one bit each
+	flights  []*flight // not acknowledged, oldest first
+	has      []holding
+	gone     bool
 }
 
 // flight is a frame on its way.
@@ -121,7 +121,7 @@ func New(cfg Config, rng *rand.Rand) *Uploads {
 	cfg.Ahead = cmp.Or(cfg.Ahead, 100*time.Millisecond)
 	u := &Uploads{
 		cfg: cfg, ledger: ledger.New(cfg.Ledger, rng),
-		peers: map[PeerKey]*peer{}, copies: copies{}, only: map[RootKey]map[int]gift{}, partial: map[RootKey]map[int]int{},
+		peers: map[PeerKey]*peer{}, books: map[RootKey]*book{},
 	}
 	u.line = uplink{ahead: u.cfg.Ahead, least: 2 * u.cfg.Block}
 	return u
@@ -137,7 +137,7 @@ func (u *Uploads) Ledger() *ledger.Ledger { return u.ledger }
 // OnPeer begins to serve a peer, from a balance on. One that is known begins anew.
 func (u *Uploads) OnPeer(now time.Time, key PeerKey, b ledger.Balance) {
 	u.OnGone(now, key)
-	p := &peer{key: key, piece: -1, window: u.newWindow(), has: map[RootKey][]uint64{}}
+	p := &peer{key: key, piece: -1, window: u.newWindow()}
 	u.peers[key] = p
 	at, _ := slices.BinarySearchFunc(u.order, key, byKey)
 	u.order = slices.Insert(u.order, at, p)
@@ -153,11 +153,12 @@ func (u *Uploads) OnGone(now time.Time, key PeerKey) {
 		return
 	}
 	delete(u.peers, key)
+	p.gone = true
 	if at, ok := slices.BinarySearchFunc(u.order, key, byKey); ok {
 		u.order = slices.Delete(u.order, at, at+1)
 	}
 	u.give(now, p, false)
-	u.uncount(p)
+	p.uncount()
 	u.asked = slices.DeleteFunc(u.asked, func(o offered) bool { return o.peer == p })
 	u.mutes = slices.DeleteFunc(u.mutes, func(q *peer) bool { return q == p })
 	for _, f := range p.flights {
@@ -214,7 +215,7 @@ func (u *Uploads) add(p *peer, part Part, blocks int) {
 // they are promised. False if there are none.
 func (u *Uploads) mark(p *peer, root RootKey, piece int, tied, promised bool) (found bool) {
 	for i := range p.parts {
-		if q := &p.parts[i]; q.Tied && q.Root == root && q.Piece == piece {
+		if q := &p.parts[i]; q.Tied && q.Piece == piece && q.Root == root {
 			n := u.ready(*q)
 			u.add(p, *q, -n)
 			q.Tied, q.promised, found = tied, promised, true
@@ -227,57 +228,59 @@ func (u *Uploads) mark(p *peer, root RootKey, piece int, tied, promised bool) (f
 // untie makes the tied parts of a piece like any other: the peer takes it. False
 // if there are none.
 func (u *Uploads) untie(p *peer, part Part) bool {
-	offered := slices.ContainsFunc(p.parts, func(q Part) bool {
-		return q.Tied && q.promised && q.Root == part.Root && q.Piece == part.Piece
-	})
+	offered := false
+	for i := range p.parts {
+		q := &p.parts[i]
+		offered = offered || q.Piece == part.Piece && q.Tied && q.promised && q.Root == part.Root
+	}
 	u.answered(p, part.Root, part.Piece)
 	return u.mark(p, part.Root, part.Piece, false, offered)
 }
 
 // Cancel takes the parts of a piece off a peer's queue.
 func (u *Uploads) Cancel(now time.Time, key PeerKey, root RootKey, piece int) {
-	u.remove(now, key, func(q Part) bool { return q.Root == root && q.Piece == piece })
+	u.remove(now, key, func(q *Part) bool { return q.Piece == piece && q.Root == root })
 }
 
 // Leave takes all of a root off a peer's queue.
 func (u *Uploads) Leave(now time.Time, key PeerKey, root RootKey) {
-	u.remove(now, key, func(q Part) bool { return q.Root == root })
+	u.remove(now, key, func(q *Part) bool { return q.Root == root })
 }
 
-func (u *Uploads) remove(now time.Time, key PeerKey, match func(Part) bool) {
+func (u *Uploads) remove(now time.Time, key PeerKey, match func(*Part) bool) {
 	p := u.peers[key]
 	if p == nil {
 		return
 	}
-	kept := p.parts[:0]
-	for _, q := range p.parts {
-		if match(q) {
+	kept := 0
+	for i := range p.parts {
+		if q := &p.parts[i]; match(q) {
 			u.answered(p, q.Root, q.Piece)
-			u.add(p, q, -u.ready(q))
+			u.add(p, *q, -u.ready(*q))
 			continue
 		}
-		kept = append(kept, q)
+		if kept < i {
+			p.parts[kept] = p.parts[i]
+		}
+		kept++
 	}
-	p.parts = kept
-	u.expose(now, p)
+	if kept < len(p.parts) {
+		clear(p.parts[kept:])
+		p.parts = p.parts[:kept]
+		u.expose(now, p)
+	}
 }
 
 // OnHave tells that a peer of a root has count pieces from first on, and not all.
 func (u *Uploads) OnHave(now time.Time, key PeerKey, root RootKey, first, count int) {
 	p := u.peers[key]
+	b := u.open(root)
 	for i := range count {
-		u.passed(now, key, root, first+i)
+		u.passed(now, key, b, first+i)
 		if p != nil {
-			u.copied(p, root, first+i)
+			p.copied(b, first+i)
 		}
 	}
-}
-
-// Forget lets go of what is known of a root.
-func (u *Uploads) Forget(root RootKey) {
-	delete(u.copies, root)
-	delete(u.only, root)
-	delete(u.partial, root)
 }
 
 // OnTrip tells of a measured round trip to a peer. The shortest counts: what is
