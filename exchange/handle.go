@@ -322,6 +322,7 @@ func (s *Session) onReject(j *pb.Reject) {
 	_, pending := s.drop(r, int(j.Piece))
 	r.Retract(s, int(j.Piece))
 	if pending {
+		s.x.server.refused(s)
 		r.deliver(Rejected{From: s, Piece: int(j.Piece), Busy: j.Reason == pb.Reject_BUSY})
 	}
 }

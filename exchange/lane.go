@@ -178,6 +178,11 @@ func (l *lane) received(now time.Time, from *Session, n int) {
 	l.with(from, func(key ledger.PeerKey) { l.uploads.OnReceived(now, key, int64(n)) })
 }
 
+// refused notes that a peer did not give what it has.
+func (l *lane) refused(now time.Time, from *Session) {
+	l.with(from, func(key ledger.PeerKey) { l.uploads.OnRefused(now, key) })
+}
+
 // cancel takes the waiting parts of a piece off a peer's queue.
 func (l *lane) cancel(now time.Time, to *Session, r *Root, piece int) {
 	l.with(to, func(key ledger.PeerKey) { l.uploads.Cancel(now, key, r, piece) })

@@ -133,6 +133,13 @@ func (s *server) measured(to *Session, trip time.Duration) {
 	}
 }
 
+// refused notes that a peer did not give what it has: it is no promising newcomer.
+func (s *server) refused(from *Session) {
+	for _, l := range s.lanes {
+		l.refused(time.Now(), from)
+	}
+}
+
 // copied notes that a peer of a root has pieces: they are less urgent to give away.
 func (s *server) copied(from *Session, r *Root, runs []Run) {
 	for _, l := range s.lanes {

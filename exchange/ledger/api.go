@@ -25,6 +25,16 @@ const (
 	Idle   Reason = "idle"   // nobody else waits
 )
 
+// Standing is what a peer has shown of itself.
+type Standing uint8
+
+// The standings.
+const (
+	Newcomer Standing = iota // nothing, and it had no turn yet at its address
+	Outsider                 // nothing, although it had
+	Insider                  // it gave something, or passed on what it got, or is a member
+)
+
 // Balance is what went between us and a peer in total, in bytes.
 type Balance struct {
 	Received int64 // verified bytes it gave us

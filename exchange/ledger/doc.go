@@ -4,7 +4,8 @@
 // A Ledger is told what peers gave (OnReceived), what they were given (OnSent)
 // and how much they wait for (Queue, Unqueue), and answers Next: the peer whose
 // block goes out now. It is work conserving: while anyone waits, someone is
-// served.
+// served. The caller may keep back those who had a newcomer's turn and gave nothing
+// (Standing).
 //
 // # Order
 //

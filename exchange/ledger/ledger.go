@@ -17,10 +17,11 @@ type Ledger struct {
 	epoch time.Time // deficits are in bytes of this time, see scale
 	unit  float64   // what a byte counts for at the last event
 
-	owed      owed     // Public who gave, or wait for free pieces
-	members   rotation // Group, each for itself
-	strangers rotation // Public who gave nothing, by prefix
-	debt      float64  // bytes of uplink owed to Group while both classes wait
+	owed      owed            // Public who gave, or wait for free pieces
+	members   rotation        // Group, each for itself
+	strangers rotation        // Public who gave nothing, by prefix
+	debt      float64         // bytes of uplink owed to Group while both classes wait
+	passers   map[string]bool // prefixes that passed on what they got from us
 }
 
 // account is what the ledger knows of one peer.
@@ -60,7 +61,7 @@ func New(cfg Config, rng *rand.Rand) *Ledger {
 	cfg.Remember = cmp.Or(cfg.Remember, 64<<20)
 	l := &Ledger{
 		cfg: cfg, rng: rng, peers: map[PeerKey]*account{}, unit: 1,
-		members: newRotation(cfg), strangers: newRotation(cfg),
+		members: newRotation(cfg), strangers: newRotation(cfg), passers: map[string]bool{},
 	}
 	l.strangers.nets = map[string]float64{}
 	return l
@@ -132,7 +133,28 @@ func (l *Ledger) OnReceived(now time.Time, peer PeerKey, n int64) {
 func (l *Ledger) OnPassed(now time.Time, peer PeerKey, n int64) {
 	if a := l.peers[peer]; a != nil {
 		l.strangers.charge(prefixOf(a), -float64(max(0, n))*l.scale(now))
+		l.passers[prefixOf(a)] = true
 	}
+}
+
+// Standing says whether a peer gave or passed on anything, and if not, whether it had
+// its turn. Members of the same private swarm are all insiders.
+func (l *Ledger) Standing(peer PeerKey) Standing {
+	a := l.peers[peer]
+	switch {
+	case a == nil || a.class == Public && a.balance.Received == 0 && !l.passers[prefixOf(a)]:
+		if a != nil && !l.newcomer(prefixOf(a)) {
+			return Outsider
+		}
+		return Newcomer
+	default:
+		return Insider
+	}
+}
+
+// newcomer reports whether an address has not had its turn yet.
+func (l *Ledger) newcomer(prefix string) bool {
+	return l.strangers.nets[prefix] < l.unit*float64(l.cfg.Turn)/2
 }
 
 // OnSent tells of n bytes sent to a peer. What is queued is Unqueue's.

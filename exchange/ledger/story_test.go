@@ -17,6 +17,7 @@ import (
 //	peer a [prefix=P] [group] [value=V]   a peer connects
 //	gave a 5MiB, passed a 5MiB, queue a 2MiB, free a 1MiB, gone a
 //	restore a received=1GiB sent=0MiB
+//	standing a                            newcomer, outsider or insider
 //	serve 4MiB [rate=10MiB] [names]       sends blocks of 64 KiB and says to whom
 //	pass 10m                              time goes by
 //
@@ -66,6 +67,8 @@ func (s *story) run(t *testing.T, d *datadriven.TestData) string {
 		d.ScanArgs(t, "received", &received)
 		d.ScanArgs(t, "sent", &sent)
 		s.l.Restore(peer, Balance{size(received), size(sent)})
+	case "standing":
+		return [...]string{"newcomer", "outsider", "insider"}[s.l.Standing(peer)] + "\n"
 	case "pass":
 		dt, err := time.ParseDuration(string(peer))
 		if err != nil {

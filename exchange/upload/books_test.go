@@ -184,7 +184,7 @@ func (w *world) check() {
 		}
 	}
 	for key, p := range w.u.peers {
-		sum, free, tied, offered, gratis := 0, 0, 0, 0, 0
+		sum, free, tied, offered, gratis, taken := 0, 0, 0, 0, 0, 0
 		for _, q := range p.parts {
 			n := w.u.ready(q)
 			sum += n
@@ -199,18 +199,26 @@ func (w *world) check() {
 			case q.Free:
 				free += n
 				gratis += n
+			case q.promised:
+				taken += n
 			}
-		}
-		gratis = min(gratis, p.exposed)
-		if givers == 0 || w.u.gave(p) {
-			gratis = 0
-		}
-		if p.free != free || p.gratis != gratis || w.u.givers != givers {
-			w.t.Fatalf("%s: %d free of %d, %d gratis of %d, %d givers of %d", key, p.free, free, p.gratis, gratis, w.u.givers, givers)
 		}
 		want := sum - offered
 		if !p.offering {
 			want -= tied
+		}
+		if p.barred {
+			want = taken
+		}
+		if p.spared {
+			want = min(want, gratis+taken)
+		}
+		gratis = min(gratis, p.exposed)
+		if p.barred || givers == 0 && !p.spared || w.u.gave(p) {
+			gratis = 0
+		}
+		if p.free != free || p.gratis != gratis || w.u.givers != givers {
+			w.t.Fatalf("%s: %d free of %d, %d gratis of %d, %d givers of %d", key, p.free, free, p.gratis, gratis, w.u.givers, givers)
 		}
 		if busy[key] >= 2 || p.window.full() {
 			want = 0

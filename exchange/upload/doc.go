@@ -14,6 +14,9 @@
 // times later (Mundinger's model, algorithms.md 3.4). While the peer's own line
 // cannot take more, others go on or begin.
 //
+// Who gave nothing, passed nothing on and had a newcomer's turn is an outsider: while
+// others need most of the line he waits, also between their requests (demand.go).
+//
 // # Which request
 //
 // What is urgent for a reader comes first, then the rest of a piece that was

@@ -19,7 +19,8 @@ type line struct {
 	free time.Time // when it has sent all
 	acks []ack
 	sent []Part
-	most int // bytes in its buffers
+	got  map[PeerKey]int // bytes sent
+	most int             // bytes in its buffers
 	held int
 	late func(to PeerKey, left time.Time, n int) time.Time // when a frame that left our line has come; nil: at once
 }
@@ -39,6 +40,7 @@ func (l *line) run(until time.Time) {
 			}
 			l.u.OnSent(l.now, key, part, true)
 			n := part.bytes(block)
+			l.got[key] += n
 			if l.free.Before(l.now) {
 				l.free = l.now
 			}
@@ -73,7 +75,7 @@ func (l *line) bytes() (sum int) {
 
 func newLine(rate float64, trip time.Duration) *line {
 	now := time.Unix(1_700_000_000, 0)
-	return &line{u: New(Config{}, rand.New(rand.NewPCG(1, 2))), rate: rate, trip: trip, now: now, free: now}
+	return &line{u: New(Config{}, rand.New(rand.NewPCG(1, 2))), rate: rate, trip: trip, now: now, free: now, got: map[PeerKey]int{}}
 }
 
 // Whatever the line is like, it is kept busy, and its buffers are kept short.

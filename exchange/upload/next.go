@@ -14,6 +14,7 @@ func (u *Uploads) Next(now time.Time) (PeerKey, Part, bool) {
 	u.withdraw(now)
 	u.unmute(now)
 	u.line.pass(now)
+	u.admit(now)
 	for {
 		u.restrain(now)
 		full := u.line.full()
@@ -31,6 +32,10 @@ func (u *Uploads) Next(now time.Time) (PeerKey, Part, bool) {
 			break
 		}
 		p := u.peers[key]
+		if !p.barred && u.bars(p) { // another at its address had their turn
+			u.expose(now, p)
+			continue
+		}
 		if !full {
 			p = u.rarer(p)
 		}
@@ -59,6 +64,9 @@ func (u *Uploads) send(now time.Time, p *peer) Part {
 	p.window.depart(f.bytes)
 	p.flights = append(p.flights, f)
 	u.line.depart(now, f)
+	if !u.outsider(p) {
+		u.demand.depart(f.bytes)
+	}
 	u.expose(now, p)
 	return part
 }
@@ -72,7 +80,7 @@ func (u *Uploads) goOn() *peer {
 		return p.gone || p.turn <= 0 || !p.goesOn(func(*Part) bool { return true })
 	})
 	for _, p := range u.turns {
-		if p.exposed > 0 && p.goesOn(func(q *Part) bool { return u.ready(*q) > 0 }) {
+		if p.exposed > 0 && !p.barred && p.goesOn(func(q *Part) bool { return u.ready(*q) > 0 }) {
 			return p
 		}
 	}
@@ -102,6 +110,7 @@ func (u *Uploads) take(p *peer) Part {
 	}
 	if p.turn <= 0 {
 		p.turn = part.Size - part.First*u.cfg.Block
+		p.granted = !u.outsider(p)
 		if !slices.Contains(u.turns, p) {
 			u.turns = append(u.turns, p)
 		}
@@ -125,7 +134,7 @@ func (u *Uploads) take(p *peer) Part {
 func (u *Uploads) choose(p *peer) int {
 	begun := -1
 	best := u.rarest(p, func(i int, q *Part) bool {
-		if begun < 0 && (p.begun(q) || q.begun) {
+		if begun < 0 && !p.barred && (p.begun(q) || q.begun) {
 			begun = i
 		}
 		return !q.Tied
@@ -144,7 +153,7 @@ func (u *Uploads) rarest(p *peer, may func(int, *Part) bool) int {
 	gratis := u.gratisOnly(p)
 	for i := range p.parts {
 		q := &p.parts[i]
-		if u.ready(*q) == 0 || !may(i, q) || gratis && !q.Free {
+		if u.ready(*q) == 0 || !may(i, q) || gratis && !q.Free && !(p.spared && q.promised) || !p.may(*q) {
 			continue
 		}
 		if looked++; looked > look {
@@ -219,16 +228,23 @@ func (u *Uploads) expose(now time.Time, p *peer) {
 	if p.offering = u.offerable(now, p); !p.offering {
 		want -= p.tied
 	}
+	if p.barred = u.bars(p); p.barred {
+		want = p.taken
+	}
 	if p.busy >= u.cfg.MaxBusy || p.window.full() {
 		want = 0
 	}
 	free := 0
-	if u.givers > 0 && !u.gave(p) {
+	p.spared = !p.barred && u.spares(p)
+	if p.spared || !p.barred && u.givers > 0 && !u.gave(p) {
 		free = p.free
 		if p.offering {
 			free += p.tiedFree
 		}
 		free = min(free, want)
+		if p.spared {
+			want = min(want, free+p.taken)
+		}
 	}
 	bytes := func(blocks int) int64 { return int64(blocks) * int64(u.cfg.Block) }
 	if d := free - p.gratis; d > 0 {
@@ -243,11 +259,15 @@ func (u *Uploads) expose(now time.Time, p *peer) {
 	}
 	p.exposed, p.gratis = want, free
 	u.give(now, p, want > 0 && u.gave(p))
+	u.want(now, p, !u.outsider(p) && (want > 0 || p.promised > 0 && p.mute == 0))
 }
 
 // gave reports whether a peer ever gave anything.
 func (u *Uploads) gave(p *peer) bool {
-	p.gave = p.gave || u.ledger.Balance(p.key).Received > 0
+	if !p.gave && u.ledger.Balance(p.key).Received > 0 {
+		p.gave = true
+		u.gavers++
+	}
 	return p.gave
 }
 

@@ -40,5 +40,6 @@ func (u *Uploads) passed(now time.Time, key PeerKey, b *book, piece int) {
 	from, to := u.peers[g.to], u.peers[key]
 	if from != nil && to != nil && (from.place != to.place || from.place == "") {
 		u.ledger.OnPassed(now, g.to, int64(g.size))
+		u.expose(now, from)
 	}
 }

@@ -53,7 +53,7 @@ const (
 //
 // Invariant: the ledger knows of as many blocks of a peer as its queue has, less
 // those that are offered, and all that are tied while enough is promised, and of
-// none while its window is full or MaxBusy frames of it are being sent. So whom
+// none while its window is full, MaxBusy frames of it are being sent, or it is barred. So whom
 // the ledger names has something to be sent or offered. See TestBooks.
 type Uploads struct {
 	cfg      Config
@@ -72,6 +72,10 @@ type Uploads struct {
 	ties     int       // blocks that are tied and not offered
 	promised int       // blocks that are promised, those of who does not answer left out
 	shut     bool      // so many that nothing more is offered
+	demand   demand
+	wanting  int  // peers that are no outsiders, and could be sent something or were promised it
+	closed   bool // outsiders are served nothing
+	gavers   int  // peers that gave something
 }
 
 // peer is whom we send to.
@@ -83,19 +87,26 @@ type peer struct {
 	tied     int           // of these in Tied parts that are not offered
 	offered  int           // and in those that are
 	promised int           // in promised parts: offered ones, and others
+	taken    int           // in promised parts that are neither tied nor free
 	free     int           // in Free parts that are not tied
 	tiedFree int           // and in those that are, and are not offered
 	mute     time.Duration // for how long it was offered nothing when it left an offer unanswered last; 0: it answered since
 	muted    time.Time     // until when it is offered nothing
 	offering bool          // its tied parts are exposed
+	barred   bool          // nothing of it is, but what it took when it was not
+	spared   bool          // and its free parts
 	exposed  int           // blocks that the ledger knows of
 	gratis   int           // of these as free
 	gave     bool          // known to have given something
+	offers   bool          // it told of something that it has, and did not refuse it
+	refused  bool          // it did
 	giver    bool          // counted in givers
+	wants    bool          // counted in wanting
 	busy     int           // frames between Next and OnSent
 	root     RootKey
-	piece    int // begun last; -1: none
-	turn     int // bytes left of its turn, which is for the rest of one piece
+	piece    int  // begun last; -1: none
+	turn     int  // bytes left of its turn, which is for the rest of one piece
+	granted  bool // it was no outsider when the turn began
 	window   window
 	flights  []*flight // not acknowledged, oldest first
 	has      []holding
@@ -123,6 +134,7 @@ func New(cfg Config, rng *rand.Rand) *Uploads {
 		cfg: cfg, ledger: ledger.New(cfg.Ledger, rng),
 		peers: map[PeerKey]*peer{}, books: map[RootKey]*book{},
 	}
+	u.demand.idle = 1
 	u.line = uplink{ahead: u.cfg.Ahead, least: 2 * u.cfg.Block}
 	return u
 }
@@ -158,6 +170,10 @@ func (u *Uploads) OnGone(now time.Time, key PeerKey) {
 		u.order = slices.Delete(u.order, at, at+1)
 	}
 	u.give(now, p, false)
+	u.want(now, p, false)
+	if p.gave {
+		u.gavers--
+	}
 	p.uncount()
 	u.asked = slices.DeleteFunc(u.asked, func(o offered) bool { return o.peer == p })
 	u.mutes = slices.DeleteFunc(u.mutes, func(q *peer) bool { return q == p })
@@ -208,6 +224,8 @@ func (u *Uploads) add(p *peer, part Part, blocks int) {
 		}
 	case part.Free:
 		p.free += blocks
+	case part.promised:
+		p.taken += blocks
 	}
 }
 
@@ -280,6 +298,10 @@ func (u *Uploads) OnHave(now time.Time, key PeerKey, root RootKey, first, count 
 		if p != nil {
 			p.copied(b, first+i)
 		}
+	}
+	if p != nil && !p.offers && count > 0 && !p.refused {
+		p.offers = true
+		u.expose(now, p)
 	}
 }
 

@@ -22,6 +22,8 @@ type Peer struct {
 	Prefix  string        // of its address, which newcomers share; one of its own if empty
 	Rides   bool          // takes and gives nothing: it tells nobody what it has
 	Claims  bool          // rides, and tells what it has all the same, but rejects what it is asked
+	Lies    bool          // rides, and says from the start that it has half of the pieces, drawn at random
+	Grabs   bool          // rides with a client made for that, as internal/freerider
 	Dials   bool          // is connected to everybody
 	Renames time.Duration // rides, and comes back under another name so often
 }
@@ -116,6 +118,12 @@ func (c *Crowd) newPeer(i int, spec Peer) *peer {
 		p.spec.Prefix = p.key
 	}
 	p.partial = map[int]*link{}
+	if spec.Lies {
+		p.lies = make([]uint64, len(p.have))
+		for i := range c.sizes {
+			p.lies[i>>6] |= p.rng.Uint64() & 1 << (i & 63)
+		}
+	}
 	p.free = ledger.FreeSet(p.spec.Prefix, root.(string), len(c.sizes))
 	p.thought = -c.cfg.Tick
 	p.server = server{slots: c.cfg.Slots, uploads: upload.New(

@@ -19,14 +19,14 @@
 // Control messages take half a round trip and no room. There is no loss, and no
 // slow start.
 //
-// An origin (HTTP server) is a line shared by requests; peers may ride, leave, and
-// look for others when they lose theirs or starve.
+// An origin (HTTP server) is a line shared by requests; peers may ride, also with a
+// client made for it (ride.go), leave, and look for others when they lose theirs or
+// starve.
 //
 // # Fidelity
 //
 // download.go follows node/download.go, node/remote.go and node/pieces.go;
-// server.go
-// follows exchange/lane.go and exchange/server.go, origin.go node/origin.go. When those change,
+// server.go follows exchange/lane.go and exchange/server.go, origin.go node/origin.go. When those change,
 // these change with them.
 //
 // Read Crowd.Run next. Command swarmsim prints tables.

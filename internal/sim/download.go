@@ -23,6 +23,11 @@ const (
 // begin starts the download of a peer.
 func (c *Crowd) begin(p *peer) {
 	p.began, p.done, p.useful = c.now, -1, c.now
+	if p.spec.Grabs {
+		p.grab = newGrab()
+		c.poke(p)
+		return
+	}
 	p.picker = pick.New(pick.Config{Self: pick.PeerKey(p.key), Block: c.cfg.Block, MaxStarted: maxStarted, MaxBytes: maxFlying}, c.sizes, p.rng)
 	p.picker.WantAll(c.clock())
 	c.spends(p)
@@ -33,8 +38,8 @@ func (c *Crowd) begin(p *peer) {
 // and said what it has.
 func (c *Crowd) meet(l *link) {
 	now, p := c.clock(), l.self
-	if l.other.tells() && l.other.count < len(c.sizes) {
-		l.other.runs(func(first, count int) { p.uploads.OnHave(now, ledger.PeerKey(l.other.key), root, first, count) })
+	if l.other.count < len(c.sizes) {
+		l.other.says(func(first, count int) { p.uploads.OnHave(now, ledger.PeerKey(l.other.key), root, first, count) })
 	}
 	c.know(l)
 }
@@ -42,6 +47,10 @@ func (c *Crowd) meet(l *link) {
 // know introduces the other end to the picker.
 func (c *Crowd) know(l *link) {
 	now, p := c.clock(), l.self
+	if p.grab != nil {
+		l.other.says(func(first, count int) { p.grab.hear(l, first, count, len(c.sizes)) })
+		c.poke(p)
+	}
 	if p.picker == nil {
 		return
 	}
@@ -49,12 +58,10 @@ func (c *Crowd) know(l *link) {
 	key := pick.PeerKey(l.other.key)
 	p.picker.OnPeer(now, key, c.cfg.Path, 2*l.delay)
 	p.policy.met(c, l.other.key)
-	if l.other.tells() {
-		l.other.runs(func(first, count int) {
-			p.picker.OnHave(now, key, first, count)
-			p.policy.gained(c, p, l.other, first, count)
-		})
-	}
+	l.other.says(func(first, count int) {
+		p.picker.OnHave(now, key, first, count)
+		p.policy.gained(c, p, l.other, first, count)
+	})
 	c.poke(p)
 }
 
@@ -62,7 +69,11 @@ func (c *Crowd) know(l *link) {
 // decision, as a burst of events does in node.
 func (c *Crowd) poke(p *peer) {
 	if p.thinks < 0 {
-		p.thinks = max(c.now, p.thought+c.cfg.Tick)
+		tick := c.cfg.Tick
+		if p.grab != nil {
+			tick = max(tick, grabPause)
+		}
+		p.thinks = max(c.now, p.thought+tick)
 		c.push(event{at: p.thinks, kind: think, peer: p})
 	}
 }
@@ -86,7 +97,7 @@ func (c *Crowd) wakeAt(p *peer, at time.Duration) {
 
 func (c *Crowd) wake(p *peer) {
 	switch {
-	case p.timer != c.now || p.picker == nil: // an earlier one took its place
+	case p.timer != c.now || !p.fetches(): // an earlier one took its place
 	case p.wakes > c.now:
 		p.timer = -1
 		c.wakeAt(p, p.wakes)
@@ -98,6 +109,10 @@ func (c *Crowd) wake(p *peer) {
 
 // think is node's advancePieces: it turns decisions into requests.
 func (c *Crowd) think(p *peer) {
+	if p.grab != nil {
+		p.thought = c.now
+		c.grabs(p)
+	}
 	if p.picker == nil {
 		return
 	}
@@ -179,7 +194,15 @@ func (c *Crowd) onRequest(l *link, asks []upload.Part) {
 			continue
 		}
 		c.tell(l, func(c *Crowd) {
-			if l.back.drop(a.Piece) && l.other.picker != nil {
+			if !l.back.drop(a.Piece) {
+				return
+			}
+			if l.other.grab != nil {
+				delete(l.other.grab.asked[l.back], a.Piece)
+				c.poke(l.other)
+			}
+			l.other.uploads.OnRefused(c.clock(), ledger.PeerKey(l.self.key))
+			if l.other.picker != nil {
 				c.unforward(l.back, a.Piece)
 				l.other.picker.OnReject(c.clock(), pick.PeerKey(l.self.key), a.Piece)
 				c.poke(l.other)
@@ -229,6 +252,14 @@ func (c *Crowd) fill(l *link, piece, first, count int) {
 	p.uploads.OnReceived(c.clock(), ledger.PeerKey(l.other.key), int64(useful))
 	if fresh > 0 {
 		p.useful = c.now
+		if p.grab != nil {
+			p.grab.came(c.now, l, piece)
+			if in.missing == 0 {
+				l.drop(piece)
+				c.onVerified(l, piece)
+			}
+			return
+		}
 		p.picker.OnBlocks(c.clock(), pick.PeerKey(l.other.key), piece, fresh)
 		c.pokeIf(p)
 		c.forward(l, in)
@@ -242,12 +273,14 @@ func (c *Crowd) fill(l *link, piece, first, count int) {
 // onVerified takes a piece that was hashed and written.
 func (c *Crowd) onVerified(l *link, piece int) {
 	p := l.self
-	if p.picker == nil || !p.here {
+	if !p.fetches() || !p.here {
 		p.wasted += int64(c.sizes[piece])
 		return
 	}
 	now := c.clock()
-	if l.live {
+	if p.grab != nil {
+		delete(p.grab.asked[l], piece)
+	} else if l.live {
 		p.picker.OnPiece(now, pick.PeerKey(l.other.key), piece, true)
 	}
 	if !p.add(piece) {
@@ -263,7 +296,11 @@ func (c *Crowd) had(p *peer, piece int) {
 	p.received += int64(c.sizes[piece])
 	delete(p.partial, piece)
 	p.uploads.OnWhole(c.clock(), root, piece)
-	p.picker.Done(c.clock(), piece)
+	if p.grab != nil {
+		c.grabbed(p, piece)
+	} else {
+		p.picker.Done(c.clock(), piece)
+	}
 	c.gains = append(c.gains, piece)
 	if p.tells() {
 		c.announce(p, piece)
@@ -277,7 +314,7 @@ func (c *Crowd) had(p *peer, piece int) {
 
 // finish ends a download; the peer goes on as a seed.
 func (c *Crowd) finish(p *peer) {
-	p.done, p.picker, p.unasked = c.now, nil, nil
+	p.done, p.picker, p.grab, p.unasked = c.now, nil, nil, nil
 	p.policy.stop()
 	c.lacking--
 	for _, l := range p.links {
@@ -340,6 +377,12 @@ func (c *Crowd) onHave(l *link, fresh []int) {
 		return
 	}
 	p.unsent = append(p.unsent, news{l, fresh})
+	if p.grab != nil {
+		for _, piece := range fresh {
+			p.grab.hear(l, piece, 1, len(c.sizes))
+		}
+		c.poke(p)
+	}
 	if p.picker == nil {
 		return
 	}
@@ -378,8 +421,8 @@ func (c *Crowd) learnCopies(p *peer) {
 	p.unsent = p.unsent[:0]
 }
 
-// tells reports whether a peer says what it has.
-func (p *peer) tells() bool { return !p.spec.Rides || p.spec.Claims }
+// tells reports whether a peer says what it gets.
+func (p *peer) tells() bool { return !p.spec.Rides || p.spec.Claims && !p.spec.Lies }
 
 // dropPeer gives up on a peer that sends nothing; its session stays, and a later
 // lookup may bring it back.

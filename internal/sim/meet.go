@@ -92,6 +92,9 @@ func (c *Crowd) part(l *link) {
 		p := side.self
 		c.unforwardAll(side)
 		side.live, side.pending = false, nil
+		if p.grab != nil {
+			p.grab.forget(side)
+		}
 		p.uploads.OnGone(c.clock(), ledger.PeerKey(side.other.key))
 		if p.picker != nil && side.known {
 			p.picker.OnGone(c.clock(), pick.PeerKey(side.other.key))
@@ -108,8 +111,8 @@ func (c *Crowd) leave(p *peer) {
 		return
 	}
 	p.here = false
-	if p.picker != nil {
-		p.picker = nil
+	if p.fetches() {
+		p.picker, p.grab = nil, nil
 		p.policy.stop()
 		c.lacking--
 		c.left++
@@ -176,7 +179,7 @@ func (c *Crowd) lookAgain(p *peer) {
 
 // rename has a peer come back under a name that nobody knows.
 func (c *Crowd) rename(p *peer) {
-	if !p.here || p.picker == nil {
+	if !p.here || !p.fetches() {
 		return
 	}
 	c.renamed++

@@ -29,8 +29,10 @@ type peer struct {
 	free    []int // its free set
 	sending *link // whose unit is on the line
 	picker  *pick.Picker
+	grab    *grab // in its place, of one that grabs
 	have    []uint64
-	count   int // pieces had
+	lies    []uint64 // what it says that it has, if that is not what it has
+	count   int      // pieces had
 	fresh   []int
 	partial map[int]*link // pieces that are passed on as they come, and from where
 	coming  []int         // of these, to be told
@@ -79,6 +81,9 @@ type incoming struct {
 	missing uint32
 }
 
+// fetches reports whether a peer has a download.
+func (p *peer) fetches() bool { return p.picker != nil || p.grab != nil }
+
 func (p *peer) has(piece int) bool { return p.have[piece>>6]>>(piece&63)&1 == 1 }
 
 // add notes a piece and reports whether it is new.
@@ -91,10 +96,17 @@ func (p *peer) add(piece int) bool {
 	return true
 }
 
-// runs calls f for the maximal runs of pieces that p has.
-func (p *peer) runs(f func(first, count int)) {
+// says calls f for the maximal runs of pieces that p says it has.
+func (p *peer) says(f func(first, count int)) {
+	have := p.have
+	switch {
+	case p.lies != nil:
+		have = p.lies
+	case p.spec.Rides && !p.spec.Claims:
+		return
+	}
 	first, count := 0, 0
-	for w, x := range p.have {
+	for w, x := range have {
 		for ; x != 0; x &= x - 1 {
 			switch i := w<<6 + bits.TrailingZeros64(x); {
 			case count > 0 && i == first+count:

@@ -55,7 +55,7 @@ func flags() *options {
 	flag.BoolVar(&o.origin, "origin", false, "an HTTP server has the content, at the holder's rate, and no peer")
 	flag.StringVar(&o.class, "class", "economy", "of a fetch with an origin: economy, background or interactive")
 	flag.IntVar(&o.riders, "riders", 0, "downloaders that take and give nothing, besides")
-	flag.StringVar(&o.ride, "ride", "", "what else they do: dial (everybody), rename (every 30 s), names (one address), claim (and reject)")
+	flag.StringVar(&o.ride, "ride", "passive", "what they do: passive (what everybody does, but they reject what they are asked), quiet (and tell nothing), names (at one address); or, by a client made for it that asks everybody, dialler, turncoat (another name every 4 s), liar (says it has half), silent (says it has nothing)")
 	flag.DurationVar(&o.stay, "stay", -1, "of a peer as a seed; negative: for good")
 	flag.Float64Var(&o.leave, "leave", 0, "share of the downloaders that leave at random before the bound")
 	flag.BoolVar(&o.busy, "busy", false, "print how much of the lines was used, by second")
@@ -78,14 +78,7 @@ func (o *options) crowd(seed uint64) sim.Config {
 	for i := range o.n + o.riders {
 		p := sim.Peer{Up: o.up * mbit, Down: o.down * mbit, Stay: o.stay}
 		if i >= o.n {
-			p.Rides = true
-			p.Dials, p.Claims = o.ride == "dial", o.ride == "claim"
-			if o.ride == "rename" {
-				p.Renames = 30 * time.Second
-			}
-			if o.ride == "names" {
-				p.Prefix = "one"
-			}
+			o.rides(&p)
 		} else if rng.Float64() < o.leave {
 			size := float64(cfg.Pieces*cfg.Piece) / (o.up * mbit)
 			p.Leaves = time.Duration(rng.Float64() * size * float64(time.Second))
@@ -93,6 +86,23 @@ func (o *options) crowd(seed uint64) sim.Config {
 		cfg.Peers = append(cfg.Peers, p)
 	}
 	return cfg
+}
+
+// rides makes a free-rider of a peer.
+func (o *options) rides(p *sim.Peer) {
+	p.Rides = true
+	switch o.ride {
+	case "passive":
+		p.Claims = true
+	case "names":
+		p.Claims, p.Prefix = true, "one"
+	case "dialler", "turncoat", "liar", "silent":
+		p.Grabs, p.Dials = true, true
+		p.Claims, p.Lies = o.ride != "silent", o.ride == "liar"
+		if o.ride == "turncoat" {
+			p.Renames = 4 * time.Second
+		}
+	}
 }
 
 func main() {
