@@ -158,6 +158,20 @@ func (w *world) ack(n byte) {
 	w.u.OnAcked(w.now, g.to, g.part.bytes(block))
 }
 
+// restricted is how many of so many blocks a peer may be sent.
+func restricted(p *peer, want, tied, taken, gratis int) int {
+	if !p.offering {
+		want -= tied
+	}
+	if p.barred {
+		want = taken
+	}
+	if p.spared {
+		want = min(want, gratis+taken)
+	}
+	return want
+}
+
 // check compares the books.
 func (w *world) check() {
 	w.t.Helper()
@@ -203,16 +217,7 @@ func (w *world) check() {
 				taken += n
 			}
 		}
-		want := sum - offered
-		if !p.offering {
-			want -= tied
-		}
-		if p.barred {
-			want = taken
-		}
-		if p.spared {
-			want = min(want, gratis+taken)
-		}
+		want := restricted(p, sum-offered, tied, taken, gratis)
 		gratis = min(gratis, p.exposed)
 		if p.barred || givers == 0 && !p.spared || w.u.gave(p) {
 			gratis = 0
