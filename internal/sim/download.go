@@ -176,7 +176,8 @@ func (c *Crowd) request(p *peer, plan []pick.Request) {
 
 // tell delivers a control message to the other end.
 func (c *Crowd) tell(l *link, f func(c *Crowd)) {
-	c.push(event{at: c.now + l.delay + c.standing(l.self), kind: heard, peer: l.other, link: l, f: f})
+	l.told = max(l.told, c.now+l.delay+c.standing(l.self)) // none overtakes another
+	c.push(event{at: l.told, kind: heard, peer: l.other, link: l, f: f})
 }
 
 func (c *Crowd) cancel(l *link, piece int) {

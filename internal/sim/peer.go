@@ -59,7 +59,8 @@ type link struct {
 	back        *link // as the other end sees it
 	delay       time.Duration
 	live        bool
-	window      int // bytes in flight at most
+	window      int           // bytes in flight at most
+	told        time.Duration // when the last control message comes
 
 	// As server.
 	writing []*frame // handed to the transport, not taken yet
