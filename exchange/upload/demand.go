@@ -54,6 +54,12 @@ func (u *Uploads) outsider(p *peer) bool {
 	return !u.gave(p) && u.ledger.Standing(p.key) == ledger.Outsider
 }
 
+// insider reports whether a peer gave or passed on something. What others say that they
+// have is no copy: who says so and gives it to nobody is of no use to anybody.
+func (u *Uploads) insider(p *peer) bool {
+	return u.gave(p) || u.ledger.Standing(p.key) == ledger.Insider
+}
+
 // OnRefused tells that a peer did not give what it has.
 func (u *Uploads) OnRefused(now time.Time, key PeerKey) {
 	if p := u.peers[key]; p != nil && !p.refused {

@@ -20,7 +20,7 @@
 // # Which request
 //
 // What is urgent for a reader comes first, then the rest of a piece that was
-// begun, then the piece of which fewest copies are known: those that peers said
+// begun, then the piece of which fewest copies are known: those that insiders said
 // they have, and those that were sent from here. So a holder gives every piece
 // away about once before it gives any twice, although those who ask choose at
 // random.

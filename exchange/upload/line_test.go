@@ -148,12 +148,14 @@ func TestDistinctFirst(t *testing.T) {
 	}
 }
 
-// What a peer announces is not given away first.
+// What a peer announces is not given away first, if it has shown that it gives.
 func TestRareFirst(t *testing.T) {
 	t.Parallel()
 	l := newLine(3<<20, time.Millisecond)
-	l.u.OnPeer(l.now, peerOf(0), ledger.Balance{})
+	l.u.OnPeer(l.now, peerOf(0), ledger.Balance{Received: 1})
+	l.u.OnPeer(l.now, "liar", ledger.Balance{})
 	l.u.OnHave(l.now, peerOf(0), 1, 0, 3)
+	l.u.OnHave(l.now, "liar", 1, 3, 1)
 	for piece := range 4 {
 		l.u.Queue(l.now, peerOf(0), Part{Root: 1, Piece: piece, Count: 1, Size: block})
 	}

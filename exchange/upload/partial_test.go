@@ -101,7 +101,7 @@ func TestUncount(t *testing.T) {
 	t.Parallel()
 	l := newLine(3<<20, time.Millisecond)
 	for i := range 2 {
-		l.u.OnPeer(l.now, peerOf(byte(i)), ledger.Balance{})
+		l.u.OnPeer(l.now, peerOf(byte(i)), ledger.Balance{Received: 1})
 		l.u.OnHave(l.now, peerOf(byte(i)), 1, 0, 2)
 		l.u.OnHave(l.now, peerOf(byte(i)), 1, 1, 2)
 	}
@@ -121,7 +121,7 @@ func TestRarer(t *testing.T) {
 	for i, b := range []ledger.Balance{{}, {}, {Received: 1}} {
 		l.u.OnPeer(l.now, peerOf(byte(i)), b)
 	}
-	l.u.OnPeer(l.now, "has", ledger.Balance{})
+	l.u.OnPeer(l.now, "has", ledger.Balance{Received: 1})
 	l.u.OnHave(l.now, "has", 1, 0, 5)
 	l.u.Queue(l.now, peerOf(0), Part{Root: 1, Piece: 0, Count: 1, Size: block})
 	l.u.Queue(l.now, peerOf(1), Part{Root: 1, Piece: 9, Count: 1, Size: block})

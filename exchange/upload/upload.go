@@ -289,13 +289,13 @@ func (u *Uploads) remove(now time.Time, key PeerKey, match func(*Part) bool) {
 	}
 }
 
-// OnHave tells that a peer of a root has count pieces from first on, and not all.
+// OnHave tells that a peer of a root says it has count pieces from first on, and not all.
 func (u *Uploads) OnHave(now time.Time, key PeerKey, root RootKey, first, count int) {
 	p := u.peers[key]
 	b := u.open(root)
 	for i := range count {
 		u.passed(now, key, b, first+i)
-		if p != nil {
+		if p != nil && u.insider(p) {
 			p.copied(b, first+i)
 		}
 	}

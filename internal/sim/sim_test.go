@@ -109,7 +109,7 @@ func TestRide(t *testing.T) {
 	alone := New(rides(Peer{})).Run().Median()
 	for name, ride := range map[string]Peer{
 		"passive": {Claims: true}, "dialler": {Grabs: true, Dials: true, Claims: true},
-		"turncoat": {Grabs: true, Dials: true, Claims: true, Renames: 4 * time.Second}, "silent": {Grabs: true, Dials: true},
+		"turncoat": {Grabs: true, Dials: true, Claims: true, Renames: 4 * time.Second}, "silent": {Grabs: true, Dials: true}, "liar": {Grabs: true, Dials: true, Lies: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
