@@ -60,6 +60,7 @@ func (u *Uploads) send(now time.Time, p *peer) Part {
 	part := u.take(p)
 	u.ledger.OnSent(now, p.key, int64(part.bytes(u.cfg.Block)))
 	p.busy++
+	p.served = true
 	f := &flight{peer: p, bytes: part.bytes(u.cfg.Block), at: now}
 	p.window.depart(f.bytes)
 	p.flights = append(p.flights, f)

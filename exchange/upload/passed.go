@@ -36,9 +36,12 @@ func (u *Uploads) passed(now time.Time, key PeerKey, b *book, piece int) {
 	if !ok || g.to == key {
 		return
 	}
-	delete(b.only, piece)
 	from, to := u.peers[g.to], u.peers[key]
-	if from != nil && to != nil && (from.place != to.place || from.place == "") {
+	if to == nil || !to.served && !u.insider(to) {
+		return // who claims to have it before he had anything here proves nothing
+	}
+	delete(b.only, piece)
+	if from != nil && (from.place != to.place || from.place == "") {
 		u.ledger.OnPassed(now, g.to, int64(g.size))
 		u.expose(now, from)
 	}

@@ -7,15 +7,17 @@ import (
 )
 
 // A seed, which is given nothing, gives to those who pass on, but not to one that
-// has another name of his say so.
+// has another name of his, or a stranger, say so.
 func TestPassed(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		place string // of the one who says that he has it now
-		first PeerKey
+		place  string // of the one who says that he has it now
+		served bool   // and had something from us before
+		first  PeerKey
 	}{
-		"passed on":              {"192.0.2.9", peerOf(0)},
-		"by a name at his place": {"192.0.2.1", peerOf(1)},
+		"passed on":              {"192.0.2.9", true, peerOf(0)},
+		"by a name at his place": {"192.0.2.1", true, peerOf(1)},
+		"as a stranger says":     {"192.0.2.9", false, peerOf(1)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -31,6 +33,12 @@ func TestPassed(t *testing.T) {
 			}
 			for i := range byte(2) { // both get a piece that nobody has
 				piece(i, int(i))
+				w.serve()
+				w.sent(0, true)
+				w.ack(0)
+			}
+			if c.served {
+				piece(2, 4)
 				w.serve()
 				w.sent(0, true)
 				w.ack(0)

@@ -106,6 +106,7 @@ type peer struct {
 	root     RootKey
 	piece    int  // begun last; -1: none
 	turn     int  // bytes left of its turn, which is for the rest of one piece
+	served   bool // it was sent something
 	granted  bool // it was no outsider when the turn began
 	window   window
 	flights  []*flight // not acknowledged, oldest first

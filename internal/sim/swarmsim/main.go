@@ -79,6 +79,7 @@ func (o *options) crowd(seed uint64) sim.Config {
 		p := sim.Peer{Up: o.up * mbit, Down: o.down * mbit, Stay: o.stay}
 		if i >= o.n {
 			o.rides(&p)
+			p.Arrives = time.Duration(i-o.n) * 300 * time.Millisecond
 		} else if rng.Float64() < o.leave {
 			size := float64(cfg.Pieces*cfg.Piece) / (o.up * mbit)
 			p.Leaves = time.Duration(rng.Float64() * size * float64(time.Second))
