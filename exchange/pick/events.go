@@ -35,6 +35,9 @@ func (p *Picker) OnBlocks(now time.Time, key PeerKey, piece, n int) {
 		p.check(q, p.now.Add(snubMin))
 	}
 	q.proven = q.proven || bytes > 0
+	if bytes > 0 {
+		p.fill(q)
+	}
 	p.snub(q, false)
 	if p.roomy(q) {
 		p.feedSoon(q)
@@ -105,6 +108,9 @@ func (p *Picker) OnReject(now time.Time, key PeerKey, piece int) {
 	q.alive = p.now
 	q.ask.remove(piece)
 	p.check(q, q.refused.add(p.now, piece))
+	if !q.passes(piece) {
+		p.empty(q)
+	}
 	p.check(q, q.refused.rest)
 	p.due.hot = true
 	p.drop(a)
