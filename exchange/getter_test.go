@@ -97,6 +97,9 @@ func (g *getter) apply(ev Event) error {
 		if !ev.Busy {
 			g.peers[ev.From].Remove(ev.Piece)
 		}
+	case Offered:
+		size := g.table.Pieces[ev.Piece].Size
+		g.root.Request(ev.From, []Ask{{Piece: ev.Piece, Count: blocks(size), Size: size, Again: true}})
 	case Received:
 		g.onPiece(ev)
 	case Wasted:

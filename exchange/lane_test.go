@@ -19,7 +19,7 @@ func TestLaneSlots(t *testing.T) {
 	for i := range 5 {
 		s := &Session{Peer: peer.ID(fmt.Sprint("peer", i))}
 		l.meet(time.Now(), s, ledger.Balance{})
-		l.queue(time.Now(), s, upload.Part{Root: root, Count: 8, Size: 8 * Block})
+		l.queue(time.Now(), s, upload.Part{Root: root, Piece: i, Count: 8, Size: 8 * Block})
 	}
 	type given struct {
 		to *Session

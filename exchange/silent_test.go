@@ -119,7 +119,7 @@ func TestNeverReads(t *testing.T) {
 			q.h.SetStreamHandler(n.x.data, func(network.Stream) {}) // opens it and never reads
 			q.greet(1)
 			q.say(openMessage(1, c.root, 24, false))
-			q.say(requestMessage(1, 0, 0, 24*16))
+			q.say(requestMessage(1, 4, 0, 20*16))
 		}
 		time.Sleep(5 * time.Second)
 		start := time.Now()

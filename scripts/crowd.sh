@@ -218,7 +218,7 @@ crowd_keep() {
 	for host in "${holders[@]}" "${peers[@]}" "${riders[@]}"; do
 		[ ! -S "$home/$host/api.sock" ] || timeout 5 "$shoal" --dir "$home/$host" status --json >"$into/$host.status" 2>&1
 	done
-	cp "$home"/*.{out,err,get,say,end} "$into" 2>/dev/null
+	cp "$home"/*.{out,err,get,say,end,cost} "$into" 2>/dev/null
 	declare -p crowd result >"$into/result"
 }
 kept=0

@@ -1020,8 +1020,8 @@ func (x *Request) GetTied() bool {
 	return false
 }
 
-// Offer says that a piece which was asked tied would be sent now. It is taken by
-// the same Request, not tied, or refused by a Cancel.
+// Offer says that a piece which was asked tied, or that others have by now, would
+// be sent now. It is taken by the same Request, not tied, or refused by a Cancel.
 type Offer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Handle        uint32                 `protobuf:"varint,1,opt,name=handle,proto3" json:"handle,omitempty"`

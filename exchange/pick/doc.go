@@ -28,9 +28,6 @@
 // a time, so a liar wastes one. In a crowd others may wait in its queue meanwhile,
 // tied.
 //
-// Who refuses what it says it has and never delivered a block is no holder of
-// anything: a rare piece would look common.
-//
 // What a peer is getting itself, and passes on as it comes, is asked of it as well,
 // while nobody is bound to send it (partial.go).
 //

@@ -35,16 +35,14 @@ func (p *Picker) OnBlocks(now time.Time, key PeerKey, piece, n int) {
 		p.check(q, p.now.Add(snubMin))
 	}
 	q.proven = q.proven || bytes > 0
-	if bytes > 0 {
-		p.fill(q)
-	}
 	p.snub(q, false)
 	if p.roomy(q) {
 		p.feedSoon(q)
 	}
 }
 
-// OnOffer tells that a peer would now send a piece that was asked of others too.
+// OnOffer tells that a peer would now send a piece that was asked of others too, or
+// that others have.
 // It is taken, and leaves the queues of the others, unless it comes already.
 func (p *Picker) OnOffer(now time.Time, key PeerKey, piece int) {
 	p.clock(now)
@@ -57,10 +55,14 @@ func (p *Picker) OnOffer(now time.Time, key PeerKey, piece int) {
 		p.cancels = append(p.cancels, Cancel{Peer: key, Piece: piece})
 		return
 	}
-	if a.bound() || !a.tied {
+	if a.begun() {
 		return
 	}
 	q.alive, q.silent = p.now, 0
+	if a.taken { // the peer did not hear of it
+		p.own(a)
+		return
+	}
 	if a.wish = a.waits(); !a.wish {
 		p.take(a)
 	}
@@ -108,9 +110,6 @@ func (p *Picker) OnReject(now time.Time, key PeerKey, piece int) {
 	q.alive = p.now
 	q.ask.remove(piece)
 	p.check(q, q.refused.add(p.now, piece))
-	if !q.passes(piece) {
-		p.empty(q)
-	}
 	p.check(q, q.refused.rest)
 	p.due.hot = true
 	p.drop(a)

@@ -250,8 +250,8 @@ func (w *world) checkIndex() {
 	p, unasked, missing := w.p, 0, 0
 	for i := range p.pieces {
 		holders := 0
-		for key, h := range w.have {
-			if q := p.peers[key]; h[i] && (!q.hollow || q.seed) {
+		for _, h := range w.have {
+			if h[i] {
 				holders++
 			}
 		}

@@ -128,3 +128,20 @@ func TestSwap(t *testing.T) {
 		t.Errorf("asked %v", first)
 	}
 }
+
+// An offer is taken although the piece was asked of one peer alone: he knows that
+// others have it. Who did not hear that he was taken is told again.
+func TestOfferUnasked(t *testing.T) {
+	t.Parallel()
+	p, now := newPartial(1, "a"), epoch
+	p.OnHave(now, "a", 0, 1)
+	if plan := p.Advance(now); len(plan.Requests) != 1 || plan.Requests[0].Tied {
+		t.Fatalf("asked %+v", plan.Requests)
+	}
+	for range 2 {
+		p.OnOffer(now, "a", 0)
+		if plan := p.Advance(now); len(plan.Requests) != 1 || !plan.Requests[0].Again || len(plan.Cancels) != 0 {
+			t.Fatalf("answered %+v", plan)
+		}
+	}
+}

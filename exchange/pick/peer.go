@@ -40,7 +40,6 @@ type peer struct {
 	proven  bool      // has ever delivered a block
 	honest  bool      // a piece of it was right
 	doubted bool      // a piece that it was getting was wrong
-	hollow  bool      // it refused what it says it has, and never delivered a block: it is no holder
 	snubbed bool
 	silent  time.Duration // without a block while asked, up to since
 	since   time.Time     // from when silence counts on; zero while nothing is in flight
@@ -108,7 +107,9 @@ func (p *Picker) OnGone(now time.Time, key PeerKey) {
 	if q.seed {
 		p.seeds--
 	} else {
-		p.countAll(q, -1)
+		for i := q.have.next(0); i >= 0; i = q.have.next(i + 1) {
+			p.count(i, -1)
+		}
 	}
 	delete(p.peers, key)
 	if !q.checkAt.IsZero() {
@@ -157,7 +158,7 @@ func (p *Picker) OnHave(now time.Time, key PeerKey, first, count int) {
 		for i := first; i < end; i++ {
 			if !q.have.has(i) {
 				q.have.add(i)
-				p.holds(q, i, 1)
+				p.count(i, 1)
 			}
 		}
 		p.promote(q)
@@ -197,7 +198,9 @@ func (p *Picker) promote(q *peer) {
 	q.seed = true
 	p.seeds++
 	p.look(q) // more may wait at a seed
-	p.countAll(q, -1)
+	for i := range p.pieces {
+		p.count(i, -1)
+	}
 }
 
 // OnUnhave tells that a peer no longer has count pieces from first on. What
@@ -218,13 +221,15 @@ func (p *Picker) OnUnhave(now time.Time, key PeerKey, first, count int) {
 		q.seed, q.unhad = false, true
 		p.seeds--
 		p.crowd()
-		p.countAll(q, 1)
+		for i := range p.pieces {
+			p.count(i, 1)
+		}
 	}
 	q.settled(first, end)
 	for i := q.have.next(first); i >= 0 && i < end; i = q.have.next(i + 1) {
 		q.have.remove(i)
 		q.ask.remove(i)
-		p.holds(q, i, -1)
+		p.count(i, -1)
 	}
 }
 

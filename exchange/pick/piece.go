@@ -127,20 +127,6 @@ func (p *Picker) count(i, delta int) {
 	}
 }
 
-// holds is count for a piece that a peer says it has.
-func (p *Picker) holds(q *peer, i, delta int) {
-	if !q.hollow {
-		p.count(i, delta)
-	}
-}
-
-// countAll is holds for all of them.
-func (p *Picker) countAll(q *peer, delta int) {
-	for i := q.have.next(0); i >= 0; i = q.have.next(i + 1) {
-		p.holds(q, i, delta)
-	}
-}
-
 // rest is the bytes of piece i from block first on.
 func (p *Picker) rest(i, first int) int {
 	return max(0, int(p.pieces[i].size)-first*p.cfg.Block)

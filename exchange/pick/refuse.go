@@ -76,34 +76,6 @@ func (r *refusals) mask(ask *set, first, end int) {
 	}
 }
 
-// empty has what a peer says it has count for nothing once it refused some of it and
-// never delivered a block: a rare piece would look common, and be asked for late. It is
-// asked for one piece after a pause, then a longer one, until it delivers.
-func (p *Picker) empty(q *peer) {
-	if q.proven {
-		return
-	}
-	q.refused.rest = p.now.Add(backoff(q.refused.rests))
-	q.refused.rests++
-	if !q.hollow {
-		if !q.seed {
-			p.countAll(q, -1)
-		}
-		q.hollow = true
-	}
-}
-
-// fill undoes that: it delivered a block.
-func (p *Picker) fill(q *peer) {
-	if !q.hollow {
-		return
-	}
-	q.hollow = false
-	if !q.seed {
-		p.countAll(q, 1)
-	}
-}
-
 func backoff(times int) time.Duration {
 	return min(refuseFirst<<min(times, 16), refuseMax)
 }

@@ -191,7 +191,7 @@ func (w *world) check() {
 	if w.u.line.out != line {
 		w.t.Fatalf("%d bytes on the line, %d in flights", w.u.line.out, line)
 	}
-	waits, givers, promised := false, 0, 0
+	waits, givers, owed := false, 0, 0
 	for _, p := range w.u.peers {
 		if p.exposed > 0 && w.u.gave(p) {
 			givers++
@@ -234,13 +234,13 @@ func (w *world) check() {
 		}
 		waits = waits || want > 0
 		for _, q := range p.parts {
-			if q.promised && p.mute == 0 {
-				promised += w.u.ready(q)
+			if q.owes() && p.mute == 0 {
+				owed += q.Count
 			}
 		}
 	}
-	if w.u.promised != promised {
-		w.t.Fatalf("%d blocks promised of %d", w.u.promised, promised)
+	if w.u.owed != owed {
+		w.t.Fatalf("%d blocks owed of %d", w.u.owed, owed)
 	}
 	if _, ok := w.u.ledger.Next(w.now); ok != waits {
 		w.t.Fatalf("the ledger says that someone waits: %v; want %v", ok, waits)

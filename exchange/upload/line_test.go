@@ -23,6 +23,29 @@ type line struct {
 	most int             // bytes in its buffers
 	held int
 	late func(to PeerKey, left time.Time, n int) time.Time // when a frame that left our line has come; nil: at once
+	size int                                               // of the pieces whose offers are taken after a round trip; 0: the test answers
+	took []taken
+}
+
+// taken is an offer that is taken then.
+type taken struct {
+	Offer
+	at time.Time
+}
+
+// answer takes offers.
+func (l *line) answer() {
+	if l.size == 0 {
+		return
+	}
+	for _, o := range l.u.Offers() {
+		l.took = append(l.took, taken{o, l.now.Add(l.trip)})
+	}
+	for len(l.took) > 0 && !l.now.Before(l.took[0].at) {
+		o := l.took[0]
+		l.took = l.took[1:]
+		l.u.Queue(l.now, o.Peer, Part{Root: o.Root, Piece: o.Piece, Count: l.size / block, Size: l.size})
+	}
 }
 
 type ack struct {
@@ -56,6 +79,7 @@ func (l *line) run(until time.Time) {
 			l.most = max(l.most, l.held)
 		}
 		l.now = l.now.Add(time.Millisecond)
+		l.answer()
 		for len(l.acks) > 0 && !l.now.Before(l.acks[0].at) {
 			a := l.acks[0]
 			l.acks = l.acks[1:]
@@ -93,6 +117,7 @@ func TestWindow(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := newLine(c.rate, c.trip)
+			l.size = 1 << 20
 			for i := range 4 {
 				l.u.OnPeer(l.now, peerOf(byte(i)), ledger.Balance{})
 				l.u.OnTrip(peerOf(byte(i)), c.trip)

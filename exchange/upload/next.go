@@ -57,7 +57,7 @@ func (u *Uploads) Next(now time.Time) (PeerKey, Part, bool) {
 
 // send takes a frame off a peer's queue and puts it on the way.
 func (u *Uploads) send(now time.Time, p *peer) Part {
-	part := u.take(p)
+	part := u.take(now, p)
 	u.ledger.OnSent(now, p.key, int64(part.bytes(u.cfg.Block)))
 	p.busy++
 	p.served = true
@@ -102,12 +102,12 @@ func (p *peer) goesOn(such func(*Part) bool) bool {
 func (p *peer) begun(q *Part) bool { return q.Piece == p.piece && !q.Tied && q.Root == p.root }
 
 // take takes a frame off a peer's queue.
-func (u *Uploads) take(p *peer) Part {
+func (u *Uploads) take(now time.Time, p *peer) Part {
 	i := u.choose(p)
 	part := p.parts[i]
 	if part.First == 0 {
 		u.given(p, part)
-		p.copied(u.open(part.Root), part.Piece)
+		u.copied(now, p, u.open(part.Root), part.Piece)
 	}
 	if p.turn <= 0 {
 		p.turn = part.Size - part.First*u.cfg.Block
@@ -120,12 +120,17 @@ func (u *Uploads) take(p *peer) Part {
 	if n := min(u.frame(p), u.ready(part)); part.Count > n {
 		p.parts[i].First += n
 		p.parts[i].Count -= n
-		p.parts[i].begun = true
+		if p.parts[i].begun = true; !part.owes() {
+			u.owe(p, p.parts[i].Count)
+		}
 		part.Count = n
 	} else {
 		p.parts = append(p.parts[:i], p.parts[i+1:]...)
 	}
 	u.add(p, part, -part.Count)
+	if part.owes() {
+		u.owe(p, -part.Count)
+	}
 	p.turn -= part.bytes(u.cfg.Block)
 	return part
 }

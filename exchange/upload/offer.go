@@ -10,7 +10,7 @@ const (
 	leastMute     = time.Second            // for which a peer that did not answer is offered nothing; twice as long each time
 	mostMute      = 32 * time.Second       // and at most
 	promise       = 200 * time.Millisecond // of the line's rate may be promised: an offer and its answer each wait in a line's buffers
-	leastPromised = 1 << 20                // bytes that may be in any case: a piece
+	leastPromised = 2 << 20                // bytes that may be in any case: two pieces
 	mostPromised  = 16 << 20               // and at most
 )
 
@@ -49,7 +49,8 @@ func (u *Uploads) propose(now time.Time, p *peer, i int) {
 
 // promises is how many blocks may be offered, or taken and not sent, at once: so
 // many that the line does not run dry while offers are answered. What is
-// promised is kept from others who could send it.
+// promised is kept from others who could send it. A piece that is coming counts as a
+// whole: else many are promised what comes at the rate of one, and all get it late.
 func (u *Uploads) promises() int {
 	bytes := 0.0
 	if u.line.time >= uplinkKnown {
@@ -60,7 +61,7 @@ func (u *Uploads) promises() int {
 
 // restrain keeps tied parts from being offered while enough is promised.
 func (u *Uploads) restrain(now time.Time) {
-	if shut := u.promised >= u.promises(); shut != u.shut {
+	if shut := u.owed >= u.promises(); shut != u.shut {
 		u.shut = shut
 		for _, p := range u.order {
 			if p.tied > 0 {
@@ -70,9 +71,20 @@ func (u *Uploads) restrain(now time.Time) {
 	}
 }
 
+// owes reports whether the blocks of a part are bound to be sent to its peer.
+func (p *Part) owes() bool { return p.promised || p.begun }
+
+// owe counts blocks that are bound to be sent to a peer, in or out.
+func (u *Uploads) owe(p *peer, blocks int) {
+	p.owed += blocks
+	if p.mute == 0 {
+		u.owed += blocks
+	}
+}
+
 // offerable reports whether tied parts of a peer may be offered now.
 func (u *Uploads) offerable(now time.Time, p *peer) bool {
-	return !u.shut && p.promised < u.promises()/2 && !now.Before(p.muted)
+	return !u.shut && p.owed < u.promises()/2 && !now.Before(p.muted)
 }
 
 // answered ends the offer of a piece. Who answers is offered more.
@@ -80,7 +92,7 @@ func (u *Uploads) answered(p *peer, root RootKey, piece int) {
 	u.asked = slices.DeleteFunc(u.asked, func(o offered) bool { return o.peer == p && o.root == root && o.piece == piece })
 	if p.mute > 0 {
 		p.mute, p.muted = 0, time.Time{}
-		u.promised += p.promised
+		u.owed += p.owed
 	}
 }
 
@@ -98,7 +110,7 @@ func (u *Uploads) withdraw(now time.Time) {
 		u.mark(p, o.root, o.piece, true, false)
 		if !now.Before(p.muted) {
 			if p.mute == 0 {
-				u.promised -= p.promised
+				u.owed -= p.owed
 			}
 			p.mute = min(max(2*p.mute, leastMute), mostMute)
 			p.muted = now.Add(p.mute)

@@ -130,7 +130,8 @@ func TestRarer(t *testing.T) {
 	}
 	l.u.Queue(l.now, peerOf(1), Part{Root: 1, Piece: 8, Count: 1, Size: block})
 	l.u.Queue(l.now, peerOf(2), Part{Root: 1, Piece: 1, Count: 1, Size: block})
-	if key, _, _ := l.u.Next(l.now); key != peerOf(2) {
-		t.Errorf("%v is served before who gave", key)
+	l.u.Next(l.now)
+	if o := l.u.Offers(); len(o) != 1 || o[0].Peer != peerOf(2) || o[0].Piece != 1 {
+		t.Errorf("who gave is not offered what others have: %v", o)
 	}
 }

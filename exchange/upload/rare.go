@@ -1,6 +1,9 @@
 package upload
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Known is how many copies of a piece are known of, those of seeds left out.
 func (u *Uploads) Known(root RootKey, piece int) int {
@@ -18,7 +21,7 @@ func (b *book) known(piece int) int {
 }
 
 // copied notes that a peer has a piece, or will have it soon.
-func (p *peer) copied(b *book, piece int) {
+func (u *Uploads) copied(now time.Time, p *peer, b *book, piece int) {
 	h := p.holds(b)
 	if w := piece >> 6; w >= len(h.pieces) {
 		h.pieces = slices.Grow(h.pieces, w+1-len(h.pieces))[:w+1]
@@ -33,7 +36,65 @@ func (p *peer) copied(b *book, piece int) {
 	if b.copies[piece] < 255 {
 		b.copies[piece]++
 	}
+	if b.copies[piece] == 1 {
+		u.tie(now, p, b, piece)
+	}
 }
+
+// tie makes what others wait for of a piece that was to be had here alone, and has
+// now gone to one of them, be offered before it is sent, as if it had been asked so:
+// they may be getting it from that one by then.
+func (u *Uploads) tie(now time.Time, to *peer, b *book, piece int) {
+	for _, p := range u.order {
+		found := false
+		for i := range p.parts {
+			if q := &p.parts[i]; p != to && q.Piece == piece && q.Root == b.root && q.alone() {
+				n := u.ready(*q)
+				u.add(p, *q, -n)
+				q.Tied, found = true, true
+				u.add(p, *q, n)
+			}
+		}
+		if found {
+			u.expose(now, p)
+		}
+	}
+}
+
+// join has a new part offered before it is sent if others have the piece, or if what
+// waits of the piece already is.
+func (u *Uploads) join(p *peer, part *Part) {
+	if part.Tied || part.Urgent {
+		return
+	}
+	if part.First == 0 {
+		part.Tied = u.elsewhere(p, part.Root, part.Piece)
+		return
+	}
+	for i := range p.parts {
+		if q := &p.parts[i]; q.Tied && q.Piece == part.Piece && q.Root == part.Root {
+			part.Tied, part.promised = true, q.promised
+			return
+		}
+	}
+}
+
+// elsewhere reports whether others than a peer have a piece.
+func (u *Uploads) elsewhere(p *peer, root RootKey, piece int) bool {
+	b := u.find(root)
+	if b == nil {
+		return false
+	}
+	h, own := p.holds(b), 0
+	if w := piece >> 6; w < len(h.pieces) && h.pieces[w]>>(piece&63)&1 == 1 {
+		own = 1
+	}
+	return b.known(piece) > own
+}
+
+// alone reports whether a part was asked of us alone, and nothing of the piece has
+// been sent.
+func (p *Part) alone() bool { return !p.Tied && !p.Urgent && !p.promised && !p.begun && p.First == 0 }
 
 // uncount takes what a peer has out of the count: it leaves. A count that went
 // beyond what it can say stays there.

@@ -23,6 +23,7 @@ func TestStories(t *testing.T) {
 	t.Parallel()
 	datadriven.Walk(t, "testdata/stories", func(t *testing.T, path string) {
 		s := &story{newLine(2<<20, 10*time.Millisecond)}
+		s.size = 16 * block
 		datadriven.RunTest(t, path, s.run)
 	})
 }

@@ -56,26 +56,26 @@ const (
 // none while its window is full, MaxBusy frames of it are being sent, or it is barred. So whom
 // the ledger names has something to be sent or offered. See TestBooks.
 type Uploads struct {
-	cfg      Config
-	ledger   *ledger.Ledger
-	peers    map[PeerKey]*peer
-	order    []*peer // the same, by key
-	givers   int     // peers that gave something and have something to be sent
-	books    map[RootKey]*book
-	last     *book // asked for last; nil: none
-	line     uplink
-	wake     time.Time
-	turns    []*peer   // whose turn has begun and is not over, in the order of begin
-	offers   []Offer   // for Offers
-	asked    []offered // without an answer
-	mutes    []*peer   // who are offered nothing for a while
-	ties     int       // blocks that are tied and not offered
-	promised int       // blocks that are promised, those of who does not answer left out
-	shut     bool      // so many that nothing more is offered
-	demand   demand
-	wanting  int  // peers that are no outsiders, and could be sent something or were promised it
-	closed   bool // outsiders are served nothing
-	gavers   int  // peers that gave something
+	cfg     Config
+	ledger  *ledger.Ledger
+	peers   map[PeerKey]*peer
+	order   []*peer // the same, by key
+	givers  int     // peers that gave something and have something to be sent
+	books   map[RootKey]*book
+	last    *book // asked for last; nil: none
+	line    uplink
+	wake    time.Time
+	turns   []*peer   // whose turn has begun and is not over, in the order of begin
+	offers  []Offer   // for Offers
+	asked   []offered // without an answer
+	mutes   []*peer   // who are offered nothing for a while
+	ties    int       // blocks that are tied and not offered
+	owed    int       // blocks that are promised or of pieces that were begun, those of who does not answer left out
+	shut    bool      // so many that nothing more is offered
+	demand  demand
+	wanting int  // peers that are no outsiders, and could be sent something or were promised it
+	closed  bool // outsiders are served nothing
+	gavers  int  // peers that gave something
 }
 
 // peer is whom we send to.
@@ -87,6 +87,7 @@ type peer struct {
 	tied     int           // of these in Tied parts that are not offered
 	offered  int           // and in those that are
 	promised int           // in promised parts: offered ones, and others
+	owed     int           // in parts that are promised or begun, ready or not
 	taken    int           // in promised parts that are neither tied nor free
 	free     int           // in Free parts that are not tied
 	tiedFree int           // and in those that are, and are not offered
@@ -183,7 +184,7 @@ func (u *Uploads) OnGone(now time.Time, key PeerKey) {
 	}
 	u.ties -= p.tied
 	if p.mute == 0 {
-		u.promised -= p.promised
+		u.owed -= p.owed
 	}
 	u.ledger.OnGone(now, key)
 }
@@ -194,13 +195,17 @@ func (u *Uploads) Queue(now time.Time, key PeerKey, part Part) bool {
 	if p == nil || len(p.parts) >= u.cfg.MaxQueued {
 		return false
 	}
-	if !part.Tied && u.untie(p, part) {
+	if !part.Tied && part.First == 0 && u.untie(p, part) {
 		u.expose(now, p)
 		return true
 	}
 	part.promised, part.begun = false, false
+	u.join(p, &part)
 	p.parts = append(p.parts, part)
 	u.add(p, part, u.ready(part))
+	if part.owes() {
+		u.owe(p, part.Count)
+	}
 	u.expose(now, p)
 	return true
 }
@@ -210,9 +215,6 @@ func (u *Uploads) add(p *peer, part Part, blocks int) {
 	p.blocks += blocks
 	if part.promised {
 		p.promised += blocks
-		if p.mute == 0 {
-			u.promised += blocks
-		}
 	}
 	switch {
 	case part.Tied && part.promised:
@@ -237,6 +239,9 @@ func (u *Uploads) mark(p *peer, root RootKey, piece int, tied, promised bool) (f
 		if q := &p.parts[i]; q.Tied && q.Piece == piece && q.Root == root {
 			n := u.ready(*q)
 			u.add(p, *q, -n)
+			if promised != q.promised && !q.begun {
+				u.owe(p, map[bool]int{true: q.Count, false: -q.Count}[promised])
+			}
 			q.Tied, q.promised, found = tied, promised, true
 			u.add(p, *q, n)
 		}
@@ -276,6 +281,9 @@ func (u *Uploads) remove(now time.Time, key PeerKey, match func(*Part) bool) {
 		if q := &p.parts[i]; match(q) {
 			u.answered(p, q.Root, q.Piece)
 			u.add(p, *q, -u.ready(*q))
+			if q.owes() {
+				u.owe(p, -q.Count)
+			}
 			continue
 		}
 		if kept < i {
@@ -297,7 +305,7 @@ func (u *Uploads) OnHave(now time.Time, key PeerKey, root RootKey, first, count 
 	for i := range count {
 		u.passed(now, key, b, first+i)
 		if p != nil && u.insider(p) {
-			p.copied(b, first+i)
+			u.copied(now, p, b, first+i)
 		}
 	}
 	if p != nil && !p.offers && count > 0 && !p.refused {

@@ -159,6 +159,11 @@ func (r *ride) update(ev exchange.Event) {
 		if of := r.peers[ev.From]; of != nil {
 			delete(of.asked, ev.Piece)
 		}
+	case exchange.Offered: // taken, although others are asked too
+		if of := r.peers[ev.From]; of != nil && !of.asked[ev.Piece].IsZero() {
+			size := r.table.Pieces[ev.Piece].Size
+			of.id.root.Request(ev.From, []exchange.Ask{{Piece: ev.Piece, Count: (size + exchange.Block - 1) / exchange.Block, Size: size, Again: true}})
+		}
 	case exchange.Arrived:
 		if of := r.peers[ev.From]; of != nil && !of.asked[ev.Piece].IsZero() {
 			of.asked[ev.Piece] = time.Now()

@@ -96,10 +96,15 @@ func (c *Crowd) grabFrom(l *link, total []int) {
 			of[piece] = c.now
 			total[piece]++
 			l.pending = append(l.pending, incoming{piece, 1<<c.blocks(piece) - 1})
-			ask := upload.Part{Root: root, Piece: piece, Count: c.blocks(piece), Size: c.sizes[piece]}
-			c.tell(l, func(c *Crowd) { c.onRequest(l.back, []upload.Part{ask}) })
+			c.grabPiece(l, piece)
 		}
 	}
+}
+
+// grabPiece asks the other end for a piece, or takes its offer of one.
+func (c *Crowd) grabPiece(l *link, piece int) {
+	ask := upload.Part{Root: root, Piece: piece, Count: c.blocks(piece), Size: c.sizes[piece]}
+	c.tell(l, func(c *Crowd) { c.onRequest(l.back, []upload.Part{ask}) })
 }
 
 // ungrab takes back what was asked of the other end.

@@ -54,6 +54,10 @@ func (c *Crowd) dispatch(p *peer) {
 // offer asks the other end whether it still wants a piece.
 func (c *Crowd) offer(l *link, piece int) {
 	c.tell(l, func(c *Crowd) {
+		if l.other.grab != nil && l.back.waiting(piece) != nil {
+			c.grabPiece(l.back, piece)
+			return
+		}
 		if l.other.picker == nil || l.back.waiting(piece) == nil {
 			c.cancel(l.back, piece)
 			return
