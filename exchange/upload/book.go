@@ -5,6 +5,7 @@ type book struct {
 	root    RootKey
 	copies  []uint8      // by piece, up to 255: peers that are here and have it, or were sent it, as far as known; seeds are left out
 	only    map[int]gift // pieces that one peer has, and from us alone
+	sent    []uint64     // pieces that were ever sent from here, one bit each
 	partial map[int]int  // blocks that are here of pieces that are not whole; of others all are
 }
 

@@ -8,9 +8,10 @@ import (
 )
 
 const (
-	idleTau  = time.Second // for which it is remembered how much of the line was left
-	idleOpen = 0.5         // share left from which outsiders are served
-	idleShut = 0.3         // and below which no longer
+	idleTau  = time.Second      // for which it is remembered how much of the line was left
+	idleOpen = 0.5              // share left from which outsiders are served
+	idleShut = 0.3              // and below which no longer
+	mercy    = 20 * time.Second // after which one of them gets a turn all the same: a fetch gives up after 30 s without a byte
 )
 
 // demand is how much of the line those need who are no outsiders. Between their
@@ -92,7 +93,14 @@ func (p *peer) may(q Part) bool {
 // admit has outsiders served, or not.
 func (u *Uploads) admit(now time.Time) {
 	u.demand.pass(now, u.line.rate(), u.wanting > 0)
-	closed := u.demand.idle < idleShut || u.closed && u.demand.idle < idleOpen
+	needed := u.demand.idle < idleShut || u.closed && u.demand.idle < idleOpen
+	if !needed {
+		u.shutAt = now
+	}
+	closed := needed && !u.merciful(now)
+	if closed {
+		u.wakeAt(u.shutAt.Add(mercy))
+	}
 	if closed && u.wanting == 0 {
 		u.wakeAt(now.Add(u.demand.opens(u.line.rate())))
 	}
@@ -104,6 +112,16 @@ func (u *Uploads) admit(now time.Time) {
 		if len(p.parts) > 0 && !u.gave(p) {
 			u.expose(now, p)
 		}
+	}
+}
+
+// merciful reports whether an outsider is let in although others need the line.
+func (u *Uploads) merciful(now time.Time) bool { return now.Sub(u.shutAt) >= mercy }
+
+// letIn notes that an outsider is sent something: if that is mercy, all of its piece.
+func (u *Uploads) letIn(now time.Time, p *peer) {
+	if !p.granted && u.outsider(p) {
+		p.granted, u.shutAt = u.merciful(now), now
 	}
 }
 

@@ -116,6 +116,7 @@ func (u *Uploads) take(now time.Time, p *peer) Part {
 			u.turns = append(u.turns, p)
 		}
 	}
+	u.letIn(now, p)
 	p.root, p.piece = part.Root, part.Piece
 	if n := min(u.frame(p), u.ready(part)); part.Count > n {
 		p.parts[i].First += n

@@ -22,11 +22,21 @@ func (u *Uploads) OnPlace(key PeerKey, place string) {
 // given notes that a peer is sent a piece from its first block on.
 func (u *Uploads) given(p *peer, part Part) {
 	b := u.open(part.Root)
-	if b.known(part.Piece) > 0 {
+	if b.begins(part.Piece) || b.known(part.Piece) > 0 {
 		delete(b.only, part.Piece) // who has it from whom is not known any more
 	} else if len(b.only) < maxGifts {
 		b.only[part.Piece] = gift{p.key, part.Size}
 	}
+}
+
+// begins notes that a piece is sent, and reports whether it ever was before.
+func (b *book) begins(piece int) bool {
+	if w := piece >> 6; w >= len(b.sent) {
+		b.sent = append(b.sent, make([]uint64, w+1-len(b.sent))...)
+	}
+	before := b.sent[piece>>6]>>(piece&63)&1 == 1
+	b.sent[piece>>6] |= 1 << (piece & 63)
+	return before
 }
 
 // passed credits who alone had a piece from us that another peer has now: it was

@@ -13,11 +13,13 @@ func TestPassed(t *testing.T) {
 	for name, c := range map[string]struct {
 		place  string // of the one who says that he has it now
 		served bool   // and had something from us before
+		again  bool   // somebody else was given the piece before, and has left
 		first  PeerKey
 	}{
-		"passed on":              {"192.0.2.9", true, peerOf(0)},
-		"by a name at his place": {"192.0.2.1", true, peerOf(1)},
-		"as a stranger says":     {"192.0.2.9", false, peerOf(1)},
+		"passed on":              {"192.0.2.9", true, false, peerOf(0)},
+		"by a name at his place": {"192.0.2.1", true, false, peerOf(1)},
+		"as a stranger says":     {"192.0.2.9", false, false, peerOf(1)},
+		"given away before":      {"192.0.2.9", true, true, peerOf(1)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -30,6 +32,14 @@ func TestPassed(t *testing.T) {
 			w.u.OnPlace(peerOf(2), c.place)
 			piece := func(who byte, piece int) {
 				w.u.Queue(w.now, peerOf(who), Part{Root: 1, Piece: piece, Count: 1, Size: block})
+			}
+			if c.again {
+				w.u.OnPeer(w.now, peerOf(3), ledger.Balance{})
+				piece(3, 0)
+				w.serve()
+				w.sent(0, true)
+				w.ack(0)
+				w.u.OnGone(w.now, peerOf(3))
 			}
 			for i := range byte(2) { // both get a piece that nobody has
 				piece(i, int(i))

@@ -73,9 +73,10 @@ type Uploads struct {
 	owed    int       // blocks that are promised or of pieces that were begun, those of who does not answer left out
 	shut    bool      // so many that nothing more is offered
 	demand  demand
-	wanting int  // peers that are no outsiders, and could be sent something or were promised it
-	closed  bool // outsiders are served nothing
-	gavers  int  // peers that gave something
+	wanting int       // peers that are no outsiders, and could be sent something or were promised it
+	closed  bool      // outsiders are served nothing
+	shutAt  time.Time // since when, or since when none was let in
+	gavers  int       // peers that gave something
 }
 
 // peer is whom we send to.
