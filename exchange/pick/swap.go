@@ -15,10 +15,6 @@ func (p *Picker) swap(plan *Plan) (swapped bool) {
 		if q.seed {
 			least = 0
 		}
-		sole := p.rarity[least]
-		if sole == nil || sole.len == 0 {
-			continue
-		}
 		if q.snubbed || q.refused.rest.After(p.now) || p.classes[q.path].better != nil {
 			continue
 		}
@@ -26,7 +22,7 @@ func (p *Picker) swap(plan *Plan) (swapped bool) {
 		if old == nil {
 			continue
 		}
-		i := p.random(sole, q, nil)
+		i := p.sole(q, least)
 		if i < 0 {
 			continue
 		}
@@ -49,4 +45,17 @@ func (p *Picker) common(q *peer, holders int32) (most *attempt) {
 		}
 	}
 	return most
+}
+
+// sole returns a piece that so many others have and that may be asked of a peer, -1 if
+// there is none. That it waits at a seed, too, does not matter: who leaves takes it away.
+func (p *Picker) sole(q *peer, holders int32) int {
+	for _, in := range []int32{holders, tier + holders} {
+		if s := p.rarity[in]; s != nil && s.len > 0 {
+			if i := p.random(s, q, nil); i >= 0 {
+				return i
+			}
+		}
+	}
+	return -1
 }

@@ -18,6 +18,7 @@ type Peer struct {
 	Arrives  time.Duration // after the start
 	Stay     time.Duration // as a seed once it has everything; negative: for good
 	Leaves   time.Duration // after the start, with what it has then; never if zero
+	Gives    float64       // leaves once it sent so many copies; never if zero
 
 	Prefix  string        // of its address, which newcomers share; one of its own if empty
 	Rides   bool          // takes and gives nothing: it tells nobody what it has

@@ -1,6 +1,8 @@
 package sim
 
-import "time"
+import (
+	"time"
+)
 
 // line is a peer's access to the network.
 type line struct {
@@ -64,6 +66,9 @@ func (c *Crowd) transmit(l *link) {
 	p.sending = l
 	p.sentAll += int64(bytes)
 	l.sent += int64(bytes)
+	if p.spec.Gives > 0 && float64(p.sentAll) >= p.spec.Gives*float64(len(c.sizes)*c.cfg.Piece) {
+		c.after(0, func() { c.leave(p) })
+	}
 }
 
 // onEntered has a unit pass the receiver's line, after what is there already.

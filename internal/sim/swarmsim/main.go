@@ -26,7 +26,7 @@ type options struct {
 	riders       int
 	ride         string
 	stay         time.Duration
-	leave        float64
+	leave, gives float64
 	busy         bool
 	profile      string
 }
@@ -57,7 +57,8 @@ func flags() *options {
 	flag.IntVar(&o.riders, "riders", 0, "downloaders that take and give nothing, besides")
 	flag.StringVar(&o.ride, "ride", "passive", "what they do: passive (what everybody does, but they reject what they are asked), quiet (and tell nothing), names (at one address); or, by a client made for it that asks everybody, dialler, turncoat (another name every 4 s), liar (says it has half), silent (says it has nothing)")
 	flag.DurationVar(&o.stay, "stay", -1, "of a peer as a seed; negative: for good")
-	flag.Float64Var(&o.leave, "leave", 0, "share of the downloaders that leave at random before the bound")
+	flag.Float64Var(&o.leave, "leave", 0, "share of the downloaders that leave, at random between a quarter and three quarters of the bound")
+	flag.Float64Var(&o.gives, "gives", 0, "copies that the holder sends before it leaves; 0: it stays")
 	flag.BoolVar(&o.busy, "busy", false, "print how much of the lines was used, by second")
 	flag.StringVar(&o.profile, "cpuprofile", "", "write a profile there")
 	flag.Parse()
@@ -73,20 +74,27 @@ func (o *options) crowd(seed uint64) sim.Config {
 		class := map[string]policy.Class{"economy": policy.Economy, "background": policy.Background}[o.class]
 		cfg.Origin = &sim.Origin{Up: o.us * mbit, Config: policy.Config{Class: class}}
 	} else {
-		cfg.Peers = []sim.Peer{{Up: o.us * mbit, Down: o.down * mbit, Holder: true, Stay: -1}}
+		cfg.Peers = []sim.Peer{{Up: o.us * mbit, Down: o.down * mbit, Holder: true, Stay: -1, Gives: o.gives}}
 	}
 	for i := range o.n + o.riders {
 		p := sim.Peer{Up: o.up * mbit, Down: o.down * mbit, Stay: o.stay}
 		if i >= o.n {
 			o.rides(&p)
 			p.Arrives = time.Duration(i-o.n) * 300 * time.Millisecond
-		} else if rng.Float64() < o.leave {
-			size := float64(cfg.Pieces*cfg.Piece) / (o.up * mbit)
-			p.Leaves = time.Duration(rng.Float64() * size * float64(time.Second))
 		}
 		cfg.Peers = append(cfg.Peers, p)
 	}
+	o.leaves(cfg, rng)
 	return cfg
+}
+
+// leaves says when those leave that do.
+func (o *options) leaves(cfg sim.Config, rng *rand.Rand) {
+	bound := float64(o.n*cfg.Pieces*cfg.Piece) / (o.us + float64(o.n)*o.up) / mbit
+	for _, i := range rng.Perm(o.n)[:int(o.leave*float64(o.n))] {
+		after := bound * (0.25 + rng.Float64()/2)
+		cfg.Peers[len(cfg.Peers)-o.n-o.riders+i].Leaves = time.Duration(after * float64(time.Second))
+	}
 }
 
 // rides makes a free-rider of a peer.
