@@ -234,7 +234,7 @@ func (w *world) check() {
 		}
 		waits = waits || want > 0
 		for _, q := range p.parts {
-			if q.owes() && p.mute == 0 {
+			if q.owes() && p.mute == 0 && !p.barred {
 				owed += q.Count
 			}
 		}

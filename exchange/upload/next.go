@@ -235,7 +235,7 @@ func (u *Uploads) expose(now time.Time, p *peer) {
 	if p.offering = u.offerable(now, p); !p.offering {
 		want -= p.tied
 	}
-	if p.barred = u.bars(p); p.barred {
+	if u.bar(p, u.bars(p)); p.barred {
 		want = p.taken
 	}
 	if p.busy >= u.cfg.MaxBusy || p.window.full() {

@@ -74,10 +74,24 @@ func (u *Uploads) restrain(now time.Time) {
 // owes reports whether the blocks of a part are bound to be sent to its peer.
 func (p *Part) owes() bool { return p.promised || p.begun }
 
+// counts reports whether what a peer is owed is kept from others: not while it answers
+// no offers, or is barred.
+func (p *peer) counts() bool { return p.mute == 0 && !p.barred }
+
+// bar sets whether a peer is barred.
+func (u *Uploads) bar(p *peer, barred bool) {
+	if p.counts() {
+		u.owed -= p.owed
+	}
+	if p.barred = barred; p.counts() {
+		u.owed += p.owed
+	}
+}
+
 // owe counts blocks that are bound to be sent to a peer, in or out.
 func (u *Uploads) owe(p *peer, blocks int) {
 	p.owed += blocks
-	if p.mute == 0 {
+	if p.counts() {
 		u.owed += blocks
 	}
 }
@@ -92,7 +106,9 @@ func (u *Uploads) answered(p *peer, root RootKey, piece int) {
 	u.asked = slices.DeleteFunc(u.asked, func(o offered) bool { return o.peer == p && o.root == root && o.piece == piece })
 	if p.mute > 0 {
 		p.mute, p.muted = 0, time.Time{}
-		u.owed += p.owed
+		if p.counts() {
+			u.owed += p.owed
+		}
 	}
 }
 
@@ -109,7 +125,7 @@ func (u *Uploads) withdraw(now time.Time) {
 		p := o.peer
 		u.mark(p, o.root, o.piece, true, false)
 		if !now.Before(p.muted) {
-			if p.mute == 0 {
+			if p.counts() {
 				u.owed -= p.owed
 			}
 			p.mute = min(max(2*p.mute, leastMute), mostMute)

@@ -184,7 +184,7 @@ func (u *Uploads) OnGone(now time.Time, key PeerKey) {
 		u.line.lose(now, f.bytes)
 	}
 	u.ties -= p.tied
-	if p.mute == 0 {
+	if p.counts() {
 		u.owed -= p.owed
 	}
 	u.ledger.OnGone(now, key)
