@@ -132,9 +132,22 @@ func (d *download) relayable(now time.Time, r *remote) bool {
 	return !d.n.reach.Trying(r.s.Peer) || now.Sub(r.since) > meetGrace
 }
 
+// relayed reports whether a peer is reached over a relay.
+func (d *download) relayed() bool {
+	for _, r := range d.peers {
+		if r.s.Path() == exchange.Relay {
+			return true
+		}
+	}
+	return false
+}
+
 // weighRelays meets peers over a relay that may be asked now, and lets go of those
 // that may not.
 func (d *download) weighRelays(now time.Time) {
+	if !d.relayed() {
+		return // as in most fetches: then their peers need not be put in order at every event
+	}
 	for _, r := range d.sortedPeers() {
 		if r.s.Path() != exchange.Relay || !r.opened || r.missing {
 			continue

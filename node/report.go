@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	reportEvery = 100 * time.Millisecond
+	reportEvery = 200 * time.Millisecond
 	rateTau     = 2 * time.Second // of the smoothed rate: the short horizon of the reference parameters
 	sayNobody   = 3 * time.Second // without anybody to ask
 	sayWaiting  = time.Second     // without a useful byte
