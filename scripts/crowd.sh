@@ -48,6 +48,8 @@ crowd_set
 #                peers had been for twice their time, how long it had tried
 #   bound        the least seconds possible; ratio: last / bound; corrected:
 #                ratio without headers
+#   allowed      the least mean seconds that the links allow those who come one after
+#                the other, without headers
 #   copies       what the first holder sent, in contents, without headers; told: the
 #                same as its status says; spread: until every byte stood at some peer
 #   duplicates   what was got twice, control: what is neither content nor headers nor
@@ -300,6 +302,27 @@ crowd_times() {
 	result[last]=$(printf '%s\n' ${result[done]} | sort -n | tail -n 1)
 	result[ratio]=$(calc "${result[last]} / ${result[bound]}")
 	result[corrected]=$(calc "${result[ratio]} / $headers")
+	((crowd[over] == 0)) || result[allowed]=$(cat "$home"/p*.end | crowd_allowed)
+}
+
+# crowd_allowed: the mean seconds of those who came when they did, from their lines
+# HOST.end, if at any moment all that is here is sent, and divided equally.
+crowd_allowed() {
+	sort -k 2 | awk -v f="${crowd[size]}" -v s="${crowd[up_holder]}" -v u="${crowd[up]}" -v d="${crowd[down]}" -v stay="${crowd[stay]}" '
+		{ at[NR] = $2 - (NR == 1 ? 0 : first); if (NR == 1) { first = $2; at[1] = 0 } }
+		END {
+			f *= 8 * 1024 * 1024 / 1e6; dt = 0.01; next_ = 1
+			for (t = 0; done < NR; t += dt) {
+				while (next_ <= NR && at[next_] <= t) left[next_++] = f
+				n = next_ - 1 - done
+				if (n == 0) continue
+				others = stay == "yes" ? next_ - 1 : n
+				if (n == 1) others-- # nobody sends to himself
+				rate = (s + u * others) / n
+				if (rate > d) rate = d
+				for (i in left) if ((left[i] -= rate * dt) <= 0) { sum += t - at[i]; done++; delete left[i] }
+			}
+			printf "%.3f", sum / NR }'
 }
 
 # crowd_shares BYTES PACKETS BYTES PACKETS of the first holder's link before and

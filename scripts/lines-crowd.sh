@@ -161,17 +161,26 @@ line_growth() {
 	[ -z "$chart" ] || chart_growth "$chart"
 }
 
-# line_arrivals: what a crowd loses when everyone ends as soon as it is done.
+# line_arrivals: what a crowd loses when everyone ends as soon as it is done. Where a
+# peer gets more than it can give that is much, however well it is done: it takes its
+# line away. Among equals it need be nothing.
 line_arrivals() {
-	local stays
-	scenario peers=16 size=64 over=60
-	begin "within 60 s, that stay"
+	arrivals 64 50 25 100
+	arrivals 32 20 20 20
+}
+
+# arrivals MIB HOLDER UP DOWN: one crowd that stays and one that does not.
+arrivals() {
+	local stays allowed
+	scenario peers=16 size=$1 up_holder=$2 up=$3 down=$4 over=60
+	begin "at $2/$3/$4 within 60 s, that stay"
 	measure shoal || return
-	stays=${got[shoal.done]}
-	scenario peers=16 size=64 over=60 stay=no
-	begin "within 60 s"
+	stays=${got[shoal.done]} allowed=${got[shoal.allowed]}
+	scenario peers=16 size=$1 up_holder=$2 up=$3 down=$4 over=60 stay=no
+	begin "at $2/$3/$4 within 60 s"
 	measure shoal || return
 	line "mean get that ends, that stays" s "$(mean ${got[shoal.done]})" "$(mean $stays)" 1.25
+	line "the same, as the links allow" s "$(mean ${got[shoal.allowed]})" "$(mean $allowed)"
 	line "slowest get that ends, that stays" s "$(most ${got[shoal.done]})" "$(most $stays)" 1.25
 }
 
