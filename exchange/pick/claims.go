@@ -104,6 +104,9 @@ func (p *Picker) barred(q *peer, i int) bool {
 
 // mask takes the claimed pieces of a run out of what a peer may be asked for.
 func (p *Picker) mask(q *peer, first, end int) {
+	if len(p.claims) == 0 {
+		return
+	}
 	for i := range p.claims {
 		if i >= first && i < end && q.path > LAN {
 			q.ask.remove(i)
@@ -158,6 +161,9 @@ func (p *Picker) unclaim(q *peer) {
 
 // kept ends the claims of a peer that has the pieces now.
 func (p *Picker) kept(q *peer, first, end int) {
+	if q.claims == 0 {
+		return
+	}
 	for i, c := range p.claims {
 		if c.by == q && i >= first && i < end {
 			p.release(i)

@@ -58,7 +58,8 @@ func (p *Picker) weigh() {
 
 // mixed reports whether peers are on several paths.
 func (p *Picker) mixed() bool {
-	return len(p.order) > 0 && p.on[p.order[0].path] < len(p.order)
+	n := len(p.order)
+	return n > 0 && p.on[LAN] < n && p.on[WAN] < n && p.on[Relay] < n
 }
 
 // expected reports whether a peer is about to show what it can do.

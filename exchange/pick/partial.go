@@ -52,6 +52,9 @@ func (q *peer) passes(piece int) bool {
 
 // settled notes that a peer is not getting pieces any more: it has them, or not.
 func (q *peer) settled(first, end int) {
+	if len(q.partial) == 0 {
+		return
+	}
 	q.partial = slices.DeleteFunc(q.partial, func(i int) bool { return i >= first && i < end })
 }
 

@@ -40,7 +40,7 @@ type Picker struct {
 	done    int                // pieces here
 	lied    bool               // a piece that came was wrong
 	opened  uint64             // counts pieces that became open: what a peer that found nothing waits for
-	tries   map[int][]*attempt // by piece, at most maxCopies
+	tries   [][]*attempt       // by piece
 	started []*attempt         // all attempts
 	peers   map[PeerKey]*peer  //
 	order   []*peer            // snubbed last, then by path, rate, arrival
@@ -85,7 +85,7 @@ func New(cfg Config, sizes []int, rng *rand.Rand) *Picker {
 		queued:  newSet(len(sizes)),
 		held:    map[int]bool{},
 		claims:  map[int]claim{},
-		tries:   map[int][]*attempt{},
+		tries:   make([][]*attempt, len(sizes)),
 		peers:   map[PeerKey]*peer{},
 	}
 	for i, size := range sizes {

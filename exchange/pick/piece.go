@@ -174,10 +174,8 @@ func (p *Picker) drop(a *attempt) {
 	p.makeRoom()
 	p.started = without(p.started, a)
 	*p.bytesOf(a) -= int64(p.pieces[a.piece].size)
-	if left := without(p.tries[a.piece], a); len(left) > 0 {
-		p.tries[a.piece] = left
-	} else {
-		delete(p.tries, a.piece)
+	if p.tries[a.piece] = without(p.tries[a.piece], a); len(p.tries[a.piece]) == 0 {
+		p.tries[a.piece] = nil
 	}
 	p.refresh(a.piece)
 	p.retry(a)

@@ -64,6 +64,9 @@ func (r *refusals) expired(now time.Time) []int {
 
 // mask takes what may not be asked now out of the pieces first to end of ask.
 func (r *refusals) mask(ask *set, first, end int) {
+	if len(r.times) == 0 && len(r.until) == 0 {
+		return
+	}
 	for _, e := range r.until {
 		if e.piece >= first && e.piece < end {
 			ask.remove(e.piece)

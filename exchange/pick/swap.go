@@ -15,7 +15,7 @@ func (p *Picker) swap(plan *Plan) (swapped bool) {
 		if q.seed {
 			least = 0
 		}
-		if q.snubbed || q.refused.rest.After(p.now) || p.classes[q.path].better != nil {
+		if p.few(least) == 0 || q.snubbed || q.refused.rest.After(p.now) || p.classes[q.path].better != nil {
 			continue
 		}
 		old := p.common(q, 2*least)
@@ -45,6 +45,16 @@ func (p *Picker) common(q *peer, holders int32) (most *attempt) {
 		}
 	}
 	return most
+}
+
+// few is how many pieces that may be asked so many others have.
+func (p *Picker) few(holders int32) (n int) {
+	for _, in := range []int32{holders, tier + holders} {
+		if s := p.rarity[in]; s != nil {
+			n += s.len
+		}
+	}
+	return n
 }
 
 // sole returns a piece that so many others have and that may be asked of a peer, -1 if
