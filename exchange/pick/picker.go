@@ -29,43 +29,43 @@ type Picker struct {
 	now time.Time
 
 	pieces  []piece
-	missing *set               // wanted and not here
-	open    *set               // nobody is at it, and peers may be asked
-	queued  *set               // waits in few queues, and more peers may be asked
-	rarity  [2 * tier]*set     // open, then queued, split by holders that are not seeds; nil until used
-	again   []int              // begun, and perhaps without a peer that delivers: to be asked first
-	held    map[int]bool       // another source fetches it
-	claims  map[int]claim      // somebody on the LAN fetches it from far
-	unasked int                // missing, not held, and nobody is bound to send it; 0 begins the endgame
-	done    int                // pieces here
-	lied    bool               // a piece that came was wrong
-	opened  uint64             // counts pieces that became open: what a peer that found nothing waits for
-	tries   [][]*attempt       // by piece
-	started []*attempt         // all attempts
-	peers   map[PeerKey]*peer  //
-	order   []*peer            // snubbed last, then by path, rate, arrival
-	hungry  []*peer            // that may have room, or something to ask, since they were fed
-	sated   []*peer            // scratch of Advance
-	idle    []*peer            // that had room when they were fed, and nothing to ask
-	on      [paths]int         // peers by path
-	checks  checks             // peers that are due to be checked some time
-	claimAt time.Time          // when the first claim ends; zero: none
-	lookAt  time.Time          // when paths are to be weighed without an event; zero: not
-	deadAt  time.Time          // nobody is dead before
-	arrived uint64             // peers seen so far
-	seeds   int                // peers that have every piece and are counted here, not in piece.holders
-	classes [paths]class       // what better paths hold and how fast they are
-	ranked  time.Time          // when order and classes were made
-	due     deadlines          // pieces with a deadline
-	took    spread             // how long an attempt takes
-	inUse   int64              // bytes in flight
-	buffers int64              // bytes of the pieces of attempts of which blocks came
-	waiting int64              // and of the others
-	cancels []Cancel           // for the next Plan
-	freed   []int              // for the next Plan
-	taken   []Request          // for the next Plan
-	judged  []*peer            // with offers that may be taken now
-	wake    time.Time          // see Deadline
+	missing *set              // wanted and not here
+	open    *set              // nobody is at it, and peers may be asked
+	queued  *set              // waits in few queues, and more peers may be asked
+	rarity  [2 * tier]*set    // open, then queued, split by holders that are not seeds; nil until used
+	again   []int             // begun, and perhaps without a peer that delivers: to be asked first
+	held    map[int]bool      // another source fetches it
+	claims  map[int]claim     // somebody on the LAN fetches it from far
+	unasked int               // missing, not held, and nobody is bound to send it; 0 begins the endgame
+	done    int               // pieces here
+	lied    bool              // a piece that came was wrong
+	opened  uint64            // counts pieces that became open: what a peer that found nothing waits for
+	tries   [][]*attempt      // by piece
+	started []*attempt        // all attempts
+	peers   map[PeerKey]*peer //
+	order   []*peer           // snubbed last, then by path, rate, arrival
+	hungry  []*peer           // that may have room, or something to ask, since they were fed
+	sated   []*peer           // scratch of Advance
+	idle    []*peer           // that had room when they were fed, and nothing to ask
+	on      [paths]int        // peers by path
+	checks  checks            // peers that are due to be checked some time
+	claimAt time.Time         // when the first claim ends; zero: none
+	lookAt  time.Time         // when paths are to be weighed without an event; zero: not
+	deadAt  time.Time         // nobody is dead before
+	arrived uint64            // peers seen so far
+	seeds   int               // peers that have every piece and are counted here, not in piece.holders
+	classes [paths]class      // what better paths hold and how fast they are
+	ranked  time.Time         // when order and classes were made
+	due     deadlines         // pieces with a deadline
+	took    spread            // how long an attempt takes
+	inUse   int64             // bytes in flight
+	buffers int64             // bytes of the pieces of attempts of which blocks came
+	waiting int64             // and of the others
+	cancels []Cancel          // for the next Plan
+	freed   []int             // for the next Plan
+	taken   []Request         // for the next Plan
+	judged  []*peer           // with offers that may be taken now
+	wake    time.Time         // see Deadline
 }
 
 // New returns a picker for pieces of the given sizes in bytes (1 and more).
