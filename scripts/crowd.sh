@@ -308,15 +308,16 @@ crowd_times() {
 # crowd_allowed: the mean seconds of those who came when they did, from their lines
 # HOST.end, if at any moment all that is here is sent, and divided equally.
 crowd_allowed() {
-	sort -k 2 | awk -v f="${crowd[size]}" -v s="${crowd[up_holder]}" -v u="${crowd[up]}" -v d="${crowd[down]}" -v stay="${crowd[stay]}" '
-		{ at[NR] = $2 - (NR == 1 ? 0 : first); if (NR == 1) { first = $2; at[1] = 0 } }
+	sort -k 2 | awk -v f="${crowd[size]}" -v s="$((crowd[holders] * crowd[up_holder]))" -v u="${crowd[up]}" -v d="${crowd[down]}" -v stay="${crowd[stay]}" '
+		NR == 1 { first = $2 }
+		{ at[NR] = $2 - first }
 		END {
-			f *= 8 * 1024 * 1024 / 1e6; dt = 0.01; next_ = 1
+			f *= 8 * 1024 * 1024 / 1e6; dt = 0.01; came = 0
 			for (t = 0; done < NR; t += dt) {
-				while (next_ <= NR && at[next_] <= t) left[next_++] = f
-				n = next_ - 1 - done
+				while (came < NR && at[came + 1] <= t) left[++came] = f
+				n = came - done
 				if (n == 0) continue
-				others = stay == "yes" ? next_ - 1 : n
+				others = stay == "yes" ? came : n
 				if (n == 1) others-- # nobody sends to himself
 				rate = (s + u * others) / n
 				if (rate > d) rate = d

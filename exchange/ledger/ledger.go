@@ -21,7 +21,8 @@ type Ledger struct {
 	members   rotation        // Group, each for itself
 	strangers rotation        // Public who gave nothing, by prefix
 	debt      float64         // bytes of uplink owed to Group while both classes wait
-	passers   map[string]bool // prefixes that passed on what they got from us
+	passers   map[string]bool // prefixes that passed on what they got from us, the last passersKept of them
+	passed    []string        // the same, in the order in which they did first
 }
 
 // account is what the ledger knows of one peer.
@@ -133,7 +134,21 @@ func (l *Ledger) OnReceived(now time.Time, peer PeerKey, n int64) {
 func (l *Ledger) OnPassed(now time.Time, peer PeerKey, n int64) {
 	if a := l.peers[peer]; a != nil {
 		l.strangers.charge(prefixOf(a), -float64(max(0, n))*l.scale(now))
-		l.passers[prefixOf(a)] = true
+		l.pass(prefixOf(a))
+	}
+}
+
+// passersKept bounds the prefixes that are known to have passed something on.
+const passersKept = 4096
+
+func (l *Ledger) pass(prefix string) {
+	if l.passers[prefix] {
+		return
+	}
+	l.passers[prefix] = true
+	if l.passed = append(l.passed, prefix); len(l.passed) > passersKept {
+		delete(l.passers, l.passed[0])
+		l.passed = l.passed[1:]
 	}
 }
 
@@ -142,14 +157,14 @@ func (l *Ledger) OnPassed(now time.Time, peer PeerKey, n int64) {
 func (l *Ledger) Standing(peer PeerKey) Standing {
 	a := l.peers[peer]
 	switch {
-	case a == nil || a.class == Public && a.balance.Received == 0 && !l.passers[prefixOf(a)]:
-		if a != nil && !l.newcomer(prefixOf(a)) {
-			return Outsider
-		}
+	case a == nil:
 		return Newcomer
-	default:
+	case a.class != Public || a.balance.Received > 0 || l.passers[prefixOf(a)]:
 		return Insider
+	case l.newcomer(prefixOf(a)):
+		return Newcomer
 	}
+	return Outsider
 }
 
 // newcomer reports whether an address has not had its turn yet.

@@ -10,12 +10,16 @@ import "slices"
 // swap asks seeds for pieces that no other peer has, in place of those that wait there
 // and that others have. It reports whether there was one.
 func (p *Picker) swap(plan *Plan) (swapped bool) {
+	few := [2]int{p.few(0), p.few(1)}
+	if few[0]+few[1] == 0 {
+		return false
+	}
 	for _, q := range p.order {
 		least := int32(1)
 		if q.seed {
 			least = 0
 		}
-		if p.few(least) == 0 || q.snubbed || q.refused.rest.After(p.now) || p.classes[q.path].better != nil {
+		if few[least] == 0 || q.snubbed || q.refused.rest.After(p.now) || p.classes[q.path].better != nil {
 			continue
 		}
 		old := p.common(q, 2*least)

@@ -52,6 +52,11 @@ type holding struct {
 	pieces []uint64 // one bit each
 }
 
+func (h *holding) has(piece int) bool {
+	w := piece >> 6
+	return w < len(h.pieces) && h.pieces[w]>>(piece&63)&1 == 1
+}
+
 // holds returns what a peer has of a root: mostly what was looked for last.
 func (p *peer) holds(b *book) *holding {
 	for i := range p.has {

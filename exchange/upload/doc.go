@@ -27,10 +27,10 @@
 //
 // # Offers
 //
-// What a peer asked of others too is offered to it before it is sent, so that it
-// comes from whoever has time first, and once. Offers are made while the line is
-// still busy with what was taken before, and no more is promised than is sent
-// soon: what is promised here is kept from those who may have time.
+// What a peer asked of others too, or others have by now, is offered to it before it
+// is sent, so that it comes from whoever has time first, and once. Offers are made
+// while the line is still busy with what was taken before, and no more is promised
+// than is sent soon: what is promised here is kept from those who may have time.
 //
 // # What is coming
 //

@@ -118,20 +118,16 @@ func (u *Uploads) take(now time.Time, p *peer) Part {
 	}
 	u.letIn(now, p)
 	p.root, p.piece = part.Root, part.Piece
+	u.owe(p, &part, -part.Count)
 	if n := min(u.frame(p), u.ready(part)); part.Count > n {
-		p.parts[i].First += n
-		p.parts[i].Count -= n
-		if p.parts[i].begun = true; !part.owes() {
-			u.owe(p, p.parts[i].Count)
-		}
+		rest := &p.parts[i]
+		rest.First, rest.Count, rest.begun = part.First+n, part.Count-n, true
+		u.owe(p, rest, rest.Count)
 		part.Count = n
 	} else {
 		p.parts = append(p.parts[:i], p.parts[i+1:]...)
 	}
 	u.add(p, part, -part.Count)
-	if part.owes() {
-		u.owe(p, -part.Count)
-	}
 	p.turn -= part.bytes(u.cfg.Block)
 	return part
 }

@@ -88,8 +88,11 @@ func (u *Uploads) bar(p *peer, barred bool) {
 	}
 }
 
-// owe counts blocks that are bound to be sent to a peer, in or out.
-func (u *Uploads) owe(p *peer, blocks int) {
+// owe counts blocks of a part in, or out, if they are bound to be sent to its peer.
+func (u *Uploads) owe(p *peer, part *Part, blocks int) {
+	if !part.owes() {
+		return
+	}
 	p.owed += blocks
 	if p.counts() {
 		u.owed += blocks

@@ -26,7 +26,7 @@ func (u *Uploads) copied(now time.Time, p *peer, b *book, piece int) {
 	if w := piece >> 6; w >= len(h.pieces) {
 		h.pieces = slices.Grow(h.pieces, w+1-len(h.pieces))[:w+1]
 	}
-	if h.pieces[piece>>6]>>(piece&63)&1 == 1 {
+	if h.has(piece) {
 		return
 	}
 	h.pieces[piece>>6] |= 1 << (piece & 63)
@@ -85,11 +85,10 @@ func (u *Uploads) elsewhere(p *peer, root RootKey, piece int) bool {
 	if b == nil {
 		return false
 	}
-	h, own := p.holds(b), 0
-	if w := piece >> 6; w < len(h.pieces) && h.pieces[w]>>(piece&63)&1 == 1 {
-		own = 1
+	if p.holds(b).has(piece) {
+		return b.known(piece) > 1
 	}
-	return b.known(piece) > own
+	return b.known(piece) > 0
 }
 
 // alone reports whether a part was asked of us alone, and nothing of the piece has
@@ -101,7 +100,7 @@ func (p *Part) alone() bool { return !p.Tied && !p.Urgent && !p.promised && !p.b
 func (p *peer) uncount() {
 	for _, h := range p.has {
 		for i := range h.of.copies {
-			if c := &h.of.copies[i]; i>>6 < len(h.pieces) && h.pieces[i>>6]>>(i&63)&1 == 1 && *c < 255 {
+			if c := &h.of.copies[i]; h.has(i) && *c < 255 {
 				*c--
 			}
 		}

@@ -204,9 +204,7 @@ func (u *Uploads) Queue(now time.Time, key PeerKey, part Part) bool {
 	u.join(p, &part)
 	p.parts = append(p.parts, part)
 	u.add(p, part, u.ready(part))
-	if part.owes() {
-		u.owe(p, part.Count)
-	}
+	u.owe(p, &part, part.Count)
 	u.expose(now, p)
 	return true
 }
@@ -240,10 +238,9 @@ func (u *Uploads) mark(p *peer, root RootKey, piece int, tied, promised bool) (f
 		if q := &p.parts[i]; q.Tied && q.Piece == piece && q.Root == root {
 			n := u.ready(*q)
 			u.add(p, *q, -n)
-			if promised != q.promised && !q.begun {
-				u.owe(p, map[bool]int{true: q.Count, false: -q.Count}[promised])
-			}
+			u.owe(p, q, -q.Count)
 			q.Tied, q.promised, found = tied, promised, true
+			u.owe(p, q, q.Count)
 			u.add(p, *q, n)
 		}
 	}
@@ -282,9 +279,7 @@ func (u *Uploads) remove(now time.Time, key PeerKey, match func(*Part) bool) {
 		if q := &p.parts[i]; match(q) {
 			u.answered(p, q.Root, q.Piece)
 			u.add(p, *q, -u.ready(*q))
-			if q.owes() {
-				u.owe(p, -q.Count)
-			}
+			u.owe(p, q, -q.Count)
 			continue
 		}
 		if kept < i {

@@ -84,7 +84,7 @@ type Crowd struct {
 	left    int // downloaders that left before they had everything
 	renamed int // times that somebody took another name
 
-	elsewhere []bool // pieces that one who is no holder has
+	elsewhere []bool // pieces that one who is no holder has, and no rider
 	spread    int    // of these
 	copies    float64
 	worked    []time.Duration // time that lines worked, by second

@@ -302,7 +302,9 @@ func (c *Crowd) had(p *peer, piece int) {
 	} else {
 		p.picker.Done(c.clock(), piece)
 	}
-	c.gains = append(c.gains, piece)
+	if !p.spec.Rides { // of no use to others
+		c.gains = append(c.gains, piece)
+	}
 	if p.tells() {
 		c.announce(p, piece)
 	}
