@@ -260,6 +260,7 @@ func (p *Picker) checkPeer(q *peer) {
 	if q.out > 0 {
 		p.listen(q)
 	}
+	p.lookFew(q)
 	p.feedSoon(q)
 }
 

@@ -57,6 +57,7 @@ type peer struct {
 	packed  bool      // and for want of a place
 	none    uint64    // Picker.opened when it last had nothing to ask, plus one; 0: look
 	noneFar uint64    // the same, of what no better path holds
+	noneFew uint64    // Picker.fewer when it had nothing that hardly anybody has, plus one; 0: look
 	run     int       // next piece of its run, see Picker.consecutive
 	left    int       // pieces left of it
 }
@@ -173,6 +174,7 @@ func (p *Picker) mayAsk(q *peer, first, end int) {
 	q.ask.addRange(first, end)
 	q.refused.mask(&q.ask, first, end)
 	p.mask(q, first, end)
+	p.lookFew(q)
 	p.offer(q, first, end)
 }
 

@@ -42,6 +42,8 @@ type Picker struct {
 	opened  uint64            // counts pieces that became open: what a peer that found nothing waits for
 	tries   [][]*attempt      // by piece
 	started []*attempt        // all attempts
+	fewer   uint64            // counts pieces that became open with one holder or none: what a peer that found no such waits for
+	swaps   bool              // at one of them something may be swapped
 	peers   map[PeerKey]*peer //
 	order   []*peer           // snubbed last, then by path, rate, arrival
 	hungry  []*peer           // that may have room, or something to ask, since they were fed

@@ -116,6 +116,10 @@ func (p *Picker) move(i int, in uint8) {
 	}
 	p.rarity[in].add(i)
 	pc.in = in
+	if in%tier < 2 {
+		p.fewer++
+		p.swaps = true
+	}
 }
 
 // count notes that delta more peers that are not seeds hold a piece.

@@ -76,8 +76,12 @@ func (p *Picker) feedSoon(q *peer) {
 // look has it looked again for what to ask of a peer.
 func (p *Picker) look(q *peer) {
 	q.none, q.noneFar = 0, 0
+	p.lookFew(q)
 	p.feedSoon(q)
 }
+
+// lookFew has it looked again whether a peer has something that hardly anybody has.
+func (p *Picker) lookFew(q *peer) { q.noneFew, p.swaps = 0, true }
 
 // rouse feeds the peers that had nothing to ask and have a piece that may be asked
 // now.

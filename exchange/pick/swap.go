@@ -10,24 +10,29 @@ import "slices"
 // swap asks seeds for pieces that no other peer has, in place of those that wait there
 // and that others have. It reports whether there was one.
 func (p *Picker) swap(plan *Plan) (swapped bool) {
-	few := [2]int{p.few(0), p.few(1)}
-	if few[0]+few[1] == 0 {
+	if !p.swaps {
 		return false
 	}
+	p.swaps = false
 	for _, q := range p.order {
+		if q.noneFew == p.fewer+1 {
+			continue
+		}
 		least := int32(1)
 		if q.seed {
 			least = 0
 		}
-		if few[least] == 0 || q.snubbed || q.refused.rest.After(p.now) || p.classes[q.path].better != nil {
-			continue
-		}
-		old := p.common(q, 2*least)
-		if old == nil {
-			continue
+		if q.snubbed || q.refused.rest.After(p.now) || p.classes[q.path].better != nil {
+			continue // looked at again when that ends
 		}
 		i := p.sole(q, least)
 		if i < 0 {
+			q.noneFew = p.fewer + 1
+			continue
+		}
+		p.swaps = true
+		old := p.common(q, 2*least)
+		if old == nil {
 			continue
 		}
 		plan.Requests = slices.DeleteFunc(plan.Requests, func(r Request) bool { return r.Peer == q.key && r.Piece == old.piece })
@@ -49,16 +54,6 @@ func (p *Picker) common(q *peer, holders int32) (most *attempt) {
 		}
 	}
 	return most
-}
-
-// few is how many pieces that may be asked so many others have.
-func (p *Picker) few(holders int32) (n int) {
-	for _, in := range []int32{holders, tier + holders} {
-		if s := p.rarity[in]; s != nil {
-			n += s.len
-		}
-	}
-	return n
 }
 
 // sole returns a piece that so many others have and that may be asked of a peer, -1 if
