@@ -193,7 +193,7 @@ func (w *world) check() {
 	}
 	waits, givers, owed := false, 0, 0
 	for _, p := range w.u.peers {
-		if p.exposed > 0 && w.u.gave(p) {
+		if p.exposed > 0 && p.gave {
 			givers++
 		}
 	}
@@ -219,7 +219,7 @@ func (w *world) check() {
 		}
 		want := restricted(p, sum-offered, tied, taken, gratis)
 		gratis = min(gratis, p.exposed)
-		if p.barred || givers == 0 && !p.spared || w.u.gave(p) {
+		if p.barred || givers == 0 && !p.spared || p.gave {
 			gratis = 0
 		}
 		if p.free != free || p.gratis != gratis || w.u.givers != givers {

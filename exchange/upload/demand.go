@@ -52,13 +52,13 @@ func (d *demand) opens(rate float64) time.Duration {
 
 // outsider reports whether a peer gave nothing, passed nothing on and had its turn.
 func (u *Uploads) outsider(p *peer) bool {
-	return !u.gave(p) && u.ledger.Standing(p.key) == ledger.Outsider
+	return !p.gave && u.ledger.Standing(p.key) == ledger.Outsider
 }
 
 // insider reports whether a peer gave or passed on something. What others say that they
 // have is no copy: who says so and gives it to nobody is of no use to anybody.
 func (u *Uploads) insider(p *peer) bool {
-	return u.gave(p) || u.ledger.Standing(p.key) == ledger.Insider
+	return p.gave || u.ledger.Standing(p.key) == ledger.Insider
 }
 
 // OnRefused tells that a peer did not give what it has.
@@ -81,7 +81,7 @@ func (p *peer) midTurn() bool { return p.turn > 0 && p.goesOn(func(*Part) bool {
 // spares reports whether a peer is sent of its free set alone: a newcomer who has
 // nothing that he could give, while others need the line of one who is given something.
 func (u *Uploads) spares(p *peer) bool {
-	return u.closed && u.gavers > 0 && !p.offers && !p.midTurn() && !u.gave(p) && u.ledger.Standing(p.key) != ledger.Insider
+	return u.closed && u.gavers > 0 && !p.offers && !p.midTurn() && !p.gave && u.ledger.Standing(p.key) != ledger.Insider
 }
 
 // may reports whether a part may be begun now, as far as a peer is barred or spared.
@@ -109,7 +109,7 @@ func (u *Uploads) admit(now time.Time) {
 	}
 	u.closed = closed
 	for _, p := range u.order {
-		if len(p.parts) > 0 && !u.gave(p) {
+		if len(p.parts) > 0 && !p.gave {
 			u.expose(now, p)
 		}
 	}

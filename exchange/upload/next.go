@@ -21,7 +21,7 @@ func (u *Uploads) Next(now time.Time) (PeerKey, Part, bool) {
 		if full {
 			u.wakeAt(now.Add(u.line.roomIn()))
 		}
-		if full && (u.shut || u.ties == 0) {
+		if (full || u.plain == 0) && (u.shut || u.ties == 0) {
 			break
 		}
 		if p := u.goOn(); p != nil && !full {
@@ -38,6 +38,10 @@ func (u *Uploads) Next(now time.Time) (PeerKey, Part, bool) {
 		}
 		if !full {
 			p = u.rarer(p)
+		}
+		if u.shut && p.offering && p.tied > 0 {
+			u.hide(now, p)
+			continue
 		}
 		if full && u.ledger.Served(key) == ledger.Idle {
 			break // who gives nothing is promised nothing while others may come
@@ -239,7 +243,7 @@ func (u *Uploads) expose(now time.Time, p *peer) {
 	}
 	free := 0
 	p.spared = !p.barred && u.spares(p)
-	if p.spared || !p.barred && u.givers > 0 && !u.gave(p) {
+	if p.spared || !p.barred && u.givers > 0 && !p.gave {
 		free = p.free
 		if p.offering {
 			free += p.tiedFree
@@ -261,17 +265,16 @@ func (u *Uploads) expose(now time.Time, p *peer) {
 		u.ledger.Unqueue(now, p.key, bytes(-d))
 	}
 	p.exposed, p.gratis = want, free
-	u.give(now, p, want > 0 && u.gave(p))
+	u.give(now, p, want > 0 && p.gave)
 	u.want(now, p, !u.outsider(p) && (want > 0 || p.promised > 0 && p.mute == 0))
 }
 
-// gave reports whether a peer ever gave anything.
-func (u *Uploads) gave(p *peer) bool {
-	if !p.gave && u.ledger.Balance(p.key).Received > 0 {
+// gives notes that a peer gave something once.
+func (u *Uploads) gives(p *peer) {
+	if !p.gave {
 		p.gave = true
 		u.gavers++
 	}
-	return p.gave
 }
 
 // give counts a peer among those who gave and wait, or not. Without any of them
@@ -290,7 +293,7 @@ func (u *Uploads) give(now time.Time, p *peer, giver bool) {
 	}
 	if (before > 0) != (u.givers > 0) {
 		for _, other := range u.order {
-			if other.free+other.tiedFree > 0 && !u.gave(other) {
+			if other.free+other.tiedFree > 0 && !other.gave {
 				u.expose(now, other)
 			}
 		}

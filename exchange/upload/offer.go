@@ -59,16 +59,27 @@ func (u *Uploads) promises() int {
 	return int(min(max(bytes, leastPromised), mostPromised)) / u.cfg.Block
 }
 
-// restrain keeps tied parts from being offered while enough is promised.
+// restrain keeps tied parts from being offered while enough is promised. That begins
+// and ends all the time, so only those who are in the way are hidden, see hide.
 func (u *Uploads) restrain(now time.Time) {
-	if shut := u.owed >= u.promises(); shut != u.shut {
-		u.shut = shut
-		for _, p := range u.order {
-			if p.tied > 0 {
-				u.expose(now, p)
-			}
+	if u.shut = u.owed >= u.promises(); u.shut {
+		return
+	}
+	for _, p := range u.hidden {
+		if p.hidden = false; !p.gone {
+			u.expose(now, p)
 		}
 	}
+	clear(u.hidden)
+	u.hidden = u.hidden[:0]
+}
+
+// hide keeps the tied parts of a peer whose turn it would be from the ledger for as
+// long as nothing is offered.
+func (u *Uploads) hide(now time.Time, p *peer) {
+	p.hidden = true
+	u.hidden = append(u.hidden, p)
+	u.expose(now, p)
 }
 
 // owes reports whether the blocks of a part are bound to be sent to its peer.
@@ -101,7 +112,7 @@ func (u *Uploads) owe(p *peer, part *Part, blocks int) {
 
 // offerable reports whether tied parts of a peer may be offered now.
 func (u *Uploads) offerable(now time.Time, p *peer) bool {
-	return !u.shut && p.owed < u.promises()/2 && !now.Before(p.muted)
+	return !p.hidden && p.owed < u.promises()/2 && !now.Before(p.muted)
 }
 
 // answered ends the offer of a piece. Who answers is offered more.
@@ -170,4 +181,4 @@ func (u *Uploads) toOffer(p *peer) int {
 }
 
 // gratisOnly reports whether a peer begins nothing now but what is of its free set.
-func (u *Uploads) gratisOnly(p *peer) bool { return p.turn <= 0 && p.gratis > 0 && !u.gave(p) }
+func (u *Uploads) gratisOnly(p *peer) bool { return p.turn <= 0 && p.gratis > 0 && !p.gave }

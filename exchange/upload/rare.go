@@ -112,12 +112,12 @@ func (p *peer) uncount() {
 // had here alone is soon elsewhere, and everybody's line can carry it. Who gave
 // something is never passed over.
 func (u *Uploads) rarer(p *peer) *peer {
-	if u.gave(p) || u.sole(p) {
+	if p.gave || u.sole(p) {
 		return p
 	}
 	best, sent := p, int64(0)
 	for _, q := range u.order {
-		if q.exposed == 0 || u.gave(q) || !u.sole(q) {
+		if q.exposed == 0 || q.gave || !u.sole(q) {
 			continue
 		}
 		if n := u.ledger.Balance(q.key).Sent; best == p || n < sent {

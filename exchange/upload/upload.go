@@ -52,7 +52,7 @@ const (
 // goroutines. A peer exists from OnPeer until OnGone.
 //
 // Invariant: the ledger knows of as many blocks of a peer as its queue has, less
-// those that are offered, and all that are tied while enough is promised, and of
+// those that are offered, and all that are tied while it is owed much or hidden, and of
 // none while its window is full, MaxBusy frames of it are being sent, or it is barred. So whom
 // the ledger names has something to be sent or offered. See TestBooks.
 type Uploads struct {
@@ -72,6 +72,8 @@ type Uploads struct {
 	ties    int       // blocks that are tied and not offered
 	owed    int       // blocks that are promised or of pieces that were begun, those of who does not answer left out
 	shut    bool      // so many that nothing more is offered
+	hidden  []*peer   // whose tied parts the ledger does not know of for that reason
+	plain   int       // blocks that are ready and not tied
 	demand  demand
 	wanting int       // peers that are no outsiders, and could be sent something or were promised it
 	closed  bool      // outsiders are served nothing
@@ -95,6 +97,7 @@ type peer struct {
 	mute     time.Duration // for how long it was offered nothing when it left an offer unanswered last; 0: it answered since
 	muted    time.Time     // until when it is offered nothing
 	offering bool          // its tied parts are exposed
+	hidden   bool          // in Uploads.hidden
 	barred   bool          // nothing of it is, but what it took when it was not
 	spared   bool          // and its free parts
 	exposed  int           // blocks that the ledger knows of
@@ -157,6 +160,9 @@ func (u *Uploads) OnPeer(now time.Time, key PeerKey, b ledger.Balance) {
 	at, _ := slices.BinarySearchFunc(u.order, key, byKey)
 	u.order = slices.Insert(u.order, at, p)
 	u.ledger.Restore(key, b)
+	if b.Received > 0 {
+		u.gives(p)
+	}
 }
 
 func byKey(p *peer, key PeerKey) int { return cmp.Compare(p.key, key) }
@@ -184,6 +190,7 @@ func (u *Uploads) OnGone(now time.Time, key PeerKey) {
 		u.line.lose(now, f.bytes)
 	}
 	u.ties -= p.tied
+	u.plain -= p.blocks - p.tied - p.offered
 	if p.counts() {
 		u.owed -= p.owed
 	}
@@ -214,6 +221,9 @@ func (u *Uploads) add(p *peer, part Part, blocks int) {
 	p.blocks += blocks
 	if part.promised {
 		p.promised += blocks
+	}
+	if !part.Tied {
+		u.plain += blocks
 	}
 	switch {
 	case part.Tied && part.promised:
@@ -322,6 +332,9 @@ func (u *Uploads) OnTrip(key PeerKey, trip time.Duration) {
 func (u *Uploads) OnReceived(now time.Time, key PeerKey, n int64) {
 	if p := u.peers[key]; p != nil {
 		u.ledger.OnReceived(now, key, n)
+		if n > 0 {
+			u.gives(p)
+		}
 		u.expose(now, p)
 	}
 }
