@@ -17,12 +17,11 @@ type Ledger struct {
 	epoch time.Time // deficits are in bytes of this time, see scale
 	unit  float64   // what a byte counts for at the last event
 
-	owed      owed            // Public who gave, or wait for free pieces
-	members   rotation        // Group, each for itself
-	strangers rotation        // Public who gave nothing, by prefix
-	debt      float64         // bytes of uplink owed to Group while both classes wait
-	passers   map[string]bool // prefixes that passed on what they got from us, the last passersKept of them
-	passed    []string        // the same, in the order in which they did first
+	owed      owed     // Public who gave, or wait for free pieces
+	members   rotation // Group, each for itself
+	strangers rotation // Public who gave nothing, by prefix
+	debt      float64  // bytes of uplink owed to Group while both classes wait
+	nets      nets
 }
 
 // account is what the ledger knows of one peer.
@@ -32,6 +31,7 @@ type account struct {
 	class     Class
 	value     float64
 	prefix    string
+	net       *net // of the prefix
 	balance   Balance
 	deficit   float64 // received less sent, see Ledger.scale
 	queued    int64   // bytes it waits for
@@ -62,9 +62,8 @@ func New(cfg Config, rng *rand.Rand) *Ledger {
 	cfg.Remember = cmp.Or(cfg.Remember, 64<<20)
 	l := &Ledger{
 		cfg: cfg, rng: rng, peers: map[PeerKey]*account{}, unit: 1,
-		members: newRotation(cfg), strangers: newRotation(cfg), passers: map[string]bool{},
+		members: newRotation(cfg), strangers: newRotation(cfg), nets: newNets(),
 	}
-	l.strangers.nets = map[string]float64{}
 	return l
 }
 
@@ -95,6 +94,8 @@ func (l *Ledger) Prefix(peer PeerKey, prefix string) {
 	}
 	l.leave(a)
 	a.prefix = prefix
+	l.nets.leave(a.net)
+	a.net = l.nets.join(prefixOf(a))
 	l.enter(a)
 }
 
@@ -133,22 +134,8 @@ func (l *Ledger) OnReceived(now time.Time, peer PeerKey, n int64) {
 // those whom it is of use to serve.
 func (l *Ledger) OnPassed(now time.Time, peer PeerKey, n int64) {
 	if a := l.peers[peer]; a != nil {
-		l.strangers.charge(prefixOf(a), -float64(max(0, n))*l.scale(now))
-		l.pass(prefixOf(a))
-	}
-}
-
-// passersKept bounds the prefixes that are known to have passed something on.
-const passersKept = 4096
-
-func (l *Ledger) pass(prefix string) {
-	if l.passers[prefix] {
-		return
-	}
-	l.passers[prefix] = true
-	if l.passed = append(l.passed, prefix); len(l.passed) > passersKept {
-		delete(l.passers, l.passed[0])
-		l.passed = l.passed[1:]
+		a.net.charge(-float64(max(0, n)) * l.scale(now))
+		l.nets.pass(a.net)
 	}
 }
 
@@ -159,17 +146,12 @@ func (l *Ledger) Standing(peer PeerKey) Standing {
 	switch {
 	case a == nil:
 		return Newcomer
-	case a.class != Public || a.balance.Received > 0 || l.passers[prefixOf(a)]:
+	case a.class != Public || a.balance.Received > 0 || a.net.passed:
 		return Insider
-	case l.newcomer(prefixOf(a)):
+	case a.net.kept < l.unit*float64(l.cfg.Turn)/2:
 		return Newcomer
 	}
 	return Outsider
-}
-
-// newcomer reports whether an address has not had its turn yet.
-func (l *Ledger) newcomer(prefix string) bool {
-	return l.strangers.nets[prefix] < l.unit*float64(l.cfg.Turn)/2
 }
 
 // OnSent tells of n bytes sent to a peer. What is queued is Unqueue's.
@@ -186,8 +168,8 @@ func (l *Ledger) OnSent(now time.Time, peer PeerKey, n int64) {
 	case a.class == Group:
 		l.members.spent(string(a.key), float64(n)/a.value)
 	case a.balance.Received == 0:
-		l.strangers.spent(prefixOf(a), float64(n))
-		l.strangers.charge(prefixOf(a), float64(n)*l.unit)
+		l.strangers.spent(a.net.key, float64(n))
+		a.net.charge(float64(n) * l.unit)
 	}
 	if a.contended {
 		l.owe(a.class, float64(n))
@@ -237,6 +219,7 @@ func (l *Ledger) OnGone(_ time.Time, peer PeerKey) {
 	l.owed.forget(a)
 	l.members.forget(a)
 	l.strangers.forget(a)
+	l.nets.leave(a.net)
 	delete(l.peers, peer)
 }
 
@@ -244,6 +227,7 @@ func (l *Ledger) account(peer PeerKey) *account {
 	a := l.peers[peer]
 	if a == nil {
 		a = &account{key: peer, lot: l.rng.Uint64(), value: 1}
+		a.net = l.nets.join(prefixOf(a))
 		l.peers[peer] = a
 	}
 	return a
@@ -261,8 +245,8 @@ func (l *Ledger) scale(now time.Time) float64 {
 		for _, a := range l.peers {
 			a.deficit *= math.Exp2(-lives)
 		}
-		for key := range l.strangers.nets {
-			l.strangers.nets[key] *= math.Exp2(-lives)
+		for _, n := range l.nets.byKey {
+			n.kept *= math.Exp2(-lives)
 		}
 		l.epoch, lives = now, 0
 	}

@@ -39,7 +39,7 @@ func (l *Ledger) newcomerFirst(now time.Time) bool {
 	if h := l.owed.holder; h != nil && h.place == amongOwed && l.owed.left > 0 && now.Before(l.owed.until) {
 		return false
 	}
-	net := l.strangers.nets[l.strangers.upNext(now).key]
+	net := l.strangers.upNext(now).net.kept
 	return net < float64(l.cfg.Turn)/2 && -net > l.owed.accounts[0].deficit
 }
 
@@ -87,13 +87,13 @@ func (l *Ledger) enter(a *account) {
 	case a.queued == 0:
 	case a.class == Group:
 		a.place = amongMembers
-		l.members.enter(a, string(a.key))
+		l.members.enter(a, string(a.key), nil)
 	case a.balance.Received > 0 || a.free > 0:
 		a.place = amongOwed
 		heap.Push(&l.owed, a)
 	default:
 		a.place = amongStrangers
-		l.strangers.enter(a, prefixOf(a))
+		l.strangers.enter(a, a.net.key, a.net)
 	}
 }
 

@@ -1,11 +1,8 @@
 package ledger
 
 import (
-	"cmp"
 	"container/heap"
 	"container/list"
-	"maps"
-	"slices"
 	"time"
 )
 
@@ -47,7 +44,7 @@ func (o *owed) forget(a *account) {
 }
 
 // rotation serves units (members, prefixes) in turns, in the order in which
-// they began to wait, or, if it keeps nets, the one that kept least for itself
+// they began to wait, or, if they are prefixes, the one that kept least for itself
 // first. A turn is one peer's, if it has enough to ask for; within a unit the peer
 // that got least comes first.
 type rotation struct {
@@ -55,13 +52,12 @@ type rotation struct {
 	time    time.Duration
 	waiting int // peers
 	units   map[string]*unit
-	nets    map[string]float64 // what each got less what it passed on; nil: all are equal
-	most    float64            // difference between nets that counts
-	queue   list.List          // of *unit that wait, the next first
-	holder  string             // whose turn it is
-	serving *account           // the peer of holder that it began with
-	left    float64            // bytes left of it
-	until   time.Time          // when it ends
+	most    float64   // difference between what prefixes kept that counts
+	queue   list.List // of *unit that wait, the next first
+	holder  string    // whose turn it is
+	serving *account  // the peer of holder that it began with
+	left    float64   // bytes left of it
+	until   time.Time // when it ends
 }
 
 // upNext is the unit whose turn it will be; there is one.
@@ -75,6 +71,7 @@ func (r *rotation) upNext(now time.Time) *unit {
 // unit is what takes turns: it has at least one peer that waits.
 type unit struct {
 	key   string
+	net   *net // nil: all units are equal
 	peers accounts
 	spot  *list.Element
 }
@@ -113,42 +110,20 @@ func (r *rotation) forget(a *account) {
 // first is the unit whose turn is next; there is one.
 func (r *rotation) first() *unit {
 	best := r.queue.Front().Value.(*unit)
-	if r.nets == nil {
+	if best.net == nil {
 		return best
 	}
 	for e := r.queue.Front().Next(); e != nil; e = e.Next() {
-		if u := e.Value.(*unit); r.nets[u.key] < r.nets[best.key] {
+		if u := e.Value.(*unit); u.net.kept < best.net.kept {
 			best = u
 		}
 	}
-	limit := r.nets[best.key] + r.most
+	limit := best.net.kept + r.most
 	for e := r.queue.Front(); e != nil; e = e.Next() {
-		if key := e.Value.(*unit).key; r.nets[key] > limit {
-			r.nets[key] = limit // who got much long ago is not kept waiting for long
-		}
+		u := e.Value.(*unit)
+		u.net.kept = min(u.net.kept, limit) // who got much long ago is not kept waiting for long
 	}
 	return best
-}
-
-// netsKept bounds the prefixes of which it is known what they kept: whoever
-// brings more pushes out those who kept least.
-const netsKept = 4096
-
-// charge adds to what a unit kept for itself, in bytes of the ledger's epoch.
-func (r *rotation) charge(key string, n float64) {
-	if r.nets == nil {
-		return
-	}
-	r.nets[key] = max(0, r.nets[key]+n)
-	if len(r.nets) <= netsKept {
-		return
-	}
-	keys := slices.SortedFunc(maps.Keys(r.nets), func(a, b string) int {
-		return cmp.Or(cmp.Compare(r.nets[a], r.nets[b]), cmp.Compare(a, b))
-	})
-	for _, k := range keys[:netsKept/4] {
-		delete(r.nets, k)
-	}
 }
 
 // spent takes bytes off the turn of a unit.
@@ -158,10 +133,10 @@ func (r *rotation) spent(key string, n float64) {
 	}
 }
 
-func (r *rotation) enter(a *account, key string) {
+func (r *rotation) enter(a *account, key string, n *net) {
 	u := r.units[key]
 	if u == nil {
-		u = &unit{key: key}
+		u = &unit{key: key, net: n}
 		u.spot = r.queue.PushBack(u)
 		r.units[key] = u
 	}

@@ -256,12 +256,14 @@ func (p *Picker) checkPeer(q *peer) {
 	if len(q.refused.until) > 0 {
 		p.check(q, q.refused.until[0].at)
 	}
+	if p.past(q.refused.rest) {
+		q.refused.rest = time.Time{}
+		p.look(q)
+	}
 	p.check(q, q.refused.rest)
 	if q.out > 0 {
 		p.listen(q)
 	}
-	p.lookFew(q)
-	p.feedSoon(q)
 }
 
 // listen snubs a peer that was asked and is silent.
