@@ -9,7 +9,9 @@ import (
 const (
 	askAgainFirst = 10 * time.Second
 	askAgainMost  = 10 * time.Minute
-	enoughPeers   = 5
+
+	// EnoughPeers is with how many peers that feed it a download asks no more.
+	EnoughPeers = 5
 )
 
 // Again decides when a download looks for providers again: once at the start,
@@ -38,7 +40,7 @@ func (a *Again) Next(now time.Time, peers int, fed bool) (at time.Time) {
 	if a.asked.IsZero() {
 		return now
 	}
-	if fed && peers >= enoughPeers {
+	if fed && peers >= EnoughPeers {
 		a.pause = cmp.Or(a.First, askAgainFirst)
 		return time.Time{}
 	}

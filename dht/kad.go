@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	kad "github.com/libp2p/go-libp2p-kad-dht"
@@ -73,6 +74,8 @@ type Kad struct {
 	batch    *batch        // owned by who has put that value; nil until needed
 
 	joined chan struct{} // see Joined
+	news   chan struct{} // the same for keepFull
+	looked atomic.Int64  // when all servers of a small swarm were asked; nanoseconds since 1970
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	close  func() error
@@ -90,7 +93,7 @@ func NewKad(h host.Host, cfg KadConfig) (*Kad, error) {
 	cfg.Validity = cmp.Or(cfg.Validity, Validity)
 	k := &Kad{
 		cfg: cfg, host: &gate{Host: h}, log: cfg.Log, own: newOwnRecords(h.ID(), cfg.Held),
-		batching: make(chan struct{}, 1), joined: make(chan struct{}, 1),
+		batching: make(chan struct{}, 1), joined: make(chan struct{}, 1), news: make(chan struct{}, 1),
 	}
 	if k.log == nil {
 		k.log = slog.New(slog.DiscardHandler)
@@ -114,6 +117,9 @@ func NewKad(h host.Host, cfg KadConfig) (*Kad, error) {
 	k.cancel = cancel
 	k.wg.Go(func() { mode.run(ctx) })
 	k.wg.Go(func() { k.rejoin(ctx) })
+	if cfg.Refresh >= 0 {
+		k.wg.Go(func() { k.keepFull(ctx) })
+	}
 	k.close = sync.OnceValue(k.shutdown)
 	return k, nil
 }
@@ -126,6 +132,7 @@ func (k *Kad) options() []kad.Option {
 		kad.ProtocolPrefix(protocol.ID(cfg.Prefix)),
 		kad.Mode(kad.ModeServer), // see gate
 		kad.DisableValues(),
+		kad.DisableAutoRefresh(), // see keepFull
 		kad.ProviderDatastore(newRecordStore(maxRecords, k.own)),
 		kad.ProviderManagerOpts(
 			records.ProvideValidity(cfg.Validity),
@@ -145,10 +152,7 @@ func (k *Kad) options() []kad.Option {
 	if ask := cfg.QueryFilter; ask != nil {
 		opts = append(opts, kad.QueryFilter(func(_ any, p peer.AddrInfo) bool { return ask(p) }))
 	}
-	switch {
-	case cfg.Refresh < 0:
-		opts = append(opts, kad.DisableAutoRefresh())
-	case cfg.Refresh > 0:
+	if cfg.Refresh > 0 {
 		opts = append(opts, kad.RoutingTableRefreshPeriod(cfg.Refresh))
 	}
 	return opts

@@ -42,7 +42,7 @@ func (k *Kad) Provide(ctx context.Context, c cid.Cid) error {
 	if len(self.Addrs) == 0 {
 		return fmt.Errorf("announce %s: %w", c, errNoAddress)
 	}
-	nearest, err := k.dht.GetClosestPeers(ctx, string(key))
+	nearest, err := k.nearest(ctx, string(key))
 	if err != nil && k.Size() == 0 { // they have all left since
 		err = ErrNoPeers
 	}
@@ -54,6 +54,7 @@ func (k *Kad) Provide(ctx context.Context, c cid.Cid) error {
 		err = k.confirm(ctx, told, key)
 	}
 	if err != nil {
+		k.looked.Store(0)
 		return fmt.Errorf("announce %s: %w", c, err)
 	}
 	k.log.Debug("announced", "root", c, "peers", len(told))

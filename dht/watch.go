@@ -138,9 +138,11 @@ func (k *Kad) met() {
 	if k.dht != nil && k.Size() > smallSwarm {
 		return
 	}
-	select {
-	case k.joined <- struct{}{}:
-	default:
+	for _, told := range []chan struct{}{k.joined, k.news} {
+		select {
+		case told <- struct{}{}:
+		default:
+		}
 	}
 }
 

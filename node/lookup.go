@@ -193,10 +193,11 @@ func (d *download) lonely() bool {
 }
 
 // unseen reports whether the first lookup began before this node could be found:
-// of two that start at once neither would know of the other then.
+// of two that start at once neither would know of the other then. With enough peers
+// it does not matter, since these introduce all others.
 func (d *download) unseen(now time.Time) bool {
 	l := &d.look
-	if l.twice || l.rounds == 0 || d.n.announcer == nil {
+	if l.twice || l.rounds == 0 || d.n.announcer == nil || d.livePeers() >= dht.EnoughPeers {
 		return false
 	}
 	at, _ := d.n.announcer.Announced(d.target.Root)

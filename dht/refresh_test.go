@@ -1,0 +1,111 @@
+package dht
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+	mh "github.com/multiformats/go-multihash"
+
+	"github.com/shoal-p2p/shoal/internal/testnet"
+)
+
+// refreshing starts a server on each host that refreshes its table by itself.
+func refreshing(t *testing.T, hosts []host.Host) []*Kad {
+	t.Helper()
+	kads := make([]*Kad, len(hosts))
+	for i, h := range hosts {
+		k, err := NewKad(h, KadConfig{Server: ServerAlways})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = k.Close() })
+		kads[i] = k
+	}
+	return kads
+}
+
+// traffic is what all have asked and been answered so far.
+func traffic(kads []*Kad) (bytes int64) {
+	for _, k := range kads {
+		bytes += k.host.bytes.Load()
+	}
+	return bytes
+}
+
+// Each has met the first one only; a moment later each knows all, and the whole
+// took few questions.
+func TestRefreshSmall(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const n = 10
+		hosts := testnet.New(t, n, testnet.Config{})
+		kads := refreshing(t, hosts)
+		for _, h := range hosts[1:] {
+			testnet.Connect(t, h, hosts[0])
+		}
+		time.Sleep(5 * time.Second)
+		for i, k := range kads {
+			if k.Size() != n-1 {
+				t.Errorf("node %d knows %d others, want %d", i, k.Size(), n-1)
+			}
+		}
+		met := traffic(kads)
+		t.Logf("%d bytes", met)
+		if most := int64(220 << 10); met > most {
+			t.Errorf("%d bytes were asked and answered, want at most %d", met, most)
+		}
+
+		// Who was just looked for need not be looked for again.
+		hash, err := mh.Sum([]byte("small"), mh.SHA2_256, -1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		root := cid.NewCidV1(cid.Raw, hash)
+		if err := kads[1].Provide(t.Context(), root); err != nil {
+			t.Fatal(err)
+		}
+		if got := traffic(kads) - met; got > 4<<10 {
+			t.Errorf("to announce took %d bytes, want at most %d", got, 4<<10)
+		}
+		for i, k := range kads[2:] {
+			if p, ok := <-k.Find(t.Context(), root, 1); !ok || p.ID != hosts[1].ID() {
+				t.Errorf("node %d found %v, want %v", i+2, p.ID, hosts[1].ID())
+			}
+		}
+	})
+}
+
+func TestProbedAgain(t *testing.T) {
+	t.Parallel()
+	var p probed
+	now := time.Now()
+	step := func(after time.Duration, peers, want string) {
+		t.Helper()
+		now = now.Add(after)
+		var ids []peer.ID
+		for _, r := range peers {
+			ids = append(ids, peer.ID(r))
+		}
+		var fresh []peer.ID
+		fresh, p = p.fresh(now, ids)
+		got := ""
+		for _, id := range fresh {
+			got += string(id)
+		}
+		if got != want {
+			t.Errorf("of %q %q are named, want %q", peers, got, want)
+		}
+		if len(p) != len(peers) {
+			t.Errorf("%d are remembered of %d", len(p), len(peers))
+		}
+	}
+	step(0, "ab", "ab")
+	step(time.Second, "abc", "c")
+	step(probeAgain-time.Second, "abc", "ab")
+	step(0, "bc", "")
+	step(time.Second, "abc", "ac")
+}
