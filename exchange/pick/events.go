@@ -32,7 +32,7 @@ func (p *Picker) OnBlocks(now time.Time, key PeerKey, piece, n int) {
 	q.alive, q.silent, q.refused.rests = p.now, 0, 0
 	if q.out > 0 {
 		q.since = p.now
-		p.check(q, p.now.Add(snubMin))
+		p.expect(q)
 	}
 	q.proven = q.proven || bytes > 0
 	p.snub(q, false)
@@ -84,7 +84,7 @@ func (p *Picker) take(a *attempt) {
 	p.own(a)
 	if q.out > 0 {
 		q.since = p.now
-		p.check(q, p.now.Add(snubMin))
+		p.expect(q)
 	}
 	p.refresh(piece)
 }
@@ -295,7 +295,7 @@ func (p *Picker) replace(q *peer) {
 		if p.held[a.piece] || len(p.tries[a.piece]) > 1 || p.elsewhere(q, a.piece) {
 			p.cancel(a)
 		} else {
-			p.check(q, p.now.Add(rankEvery))
+			p.check(q, p.now.Add(snubMin))
 		}
 	}
 }

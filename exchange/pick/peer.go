@@ -253,13 +253,18 @@ func (p *Picker) outstanding(q *peer, delta int) {
 	if was == 0 && q.out > 0 {
 		q.meter.start(p.now)
 		q.since = p.now
-		p.check(q, p.now.Add(max(snubMin-q.silent, time.Millisecond)))
+		p.expect(q)
 	}
 	if was > 0 && q.out == 0 {
 		q.meter.stop(p.now)
 		q.silent += p.now.Sub(q.since)
 		q.since = time.Time{}
 	}
+}
+
+// expect has a peer checked when it has been silent for too long.
+func (p *Picker) expect(q *peer) {
+	p.check(q, p.now.Add(max(p.patience(q)-q.silent, time.Millisecond)))
 }
 
 // silence is how long a peer has delivered nothing of what it was asked.
