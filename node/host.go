@@ -112,7 +112,7 @@ func hostOn(cfg Config, key crypto.PrivKey, private *swarm.Swarm, r *reach.Reach
 		libp2p.UserAgent("shoal/" + cfg.Version),
 		libp2p.ConnectionManager(conns),
 		// TLS 1.3 uses the CPU's AES: nearly twice the rate of a second cipher in Go.
-		libp2p.Security(tls.ID, tls.New),
+		libp2p.Security(tls.ID, newSecurity),
 		libp2p.SwarmOpts(p2pswarm.WithDialRanker(rankDials)),
 		libp2p.DisableMetrics(),
 	}
