@@ -174,7 +174,12 @@ func (p *Picker) mayAsk(q *peer, first, end int) {
 	q.ask.addRange(first, end)
 	q.refused.mask(&q.ask, first, end)
 	p.mask(q, first, end)
-	p.lookFew(q)
+	for i := first; i < end; i++ {
+		if few(p.pieces[i].in) {
+			p.lookFew(q)
+			break
+		}
+	}
 	p.offer(q, first, end)
 }
 
@@ -226,6 +231,7 @@ func (p *Picker) OnUnhave(now time.Time, key PeerKey, first, count int) {
 		for i := range p.pieces {
 			p.count(i, 1)
 		}
+		p.lookFew(q)
 	}
 	q.settled(first, end)
 	for i := q.have.next(first); i >= 0 && i < end; i = q.have.next(i + 1) {

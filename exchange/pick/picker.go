@@ -42,7 +42,7 @@ type Picker struct {
 	opened  uint64            // counts pieces that became open: what a peer that found nothing waits for
 	tries   [][]*attempt      // by piece
 	started []*attempt        // all attempts
-	fewer   uint64            // counts pieces that became open with one holder or none: what a peer that found no such waits for
+	fewer   uint64            // counts pieces that came to be of interest there: what a peer that found no such waits for
 	swaps   bool              // at one of them something may be swapped
 	peers   map[PeerKey]*peer //
 	order   []*peer           // snubbed last, then by path, rate, arrival

@@ -115,19 +115,22 @@ func (p *Picker) move(i int, in uint8) {
 		p.rarity[in] = newSet(len(p.pieces))
 	}
 	p.rarity[in].add(i)
-	pc.in = in
-	if in%tier < 2 {
-		p.fewer++
-		p.swaps = true
+	if pc.in == nowhere && few(in) {
+		p.lookAllFew()
 	}
+	pc.in = in
 }
 
-// count notes that delta more peers that are not seeds hold a piece.
+// count notes that delta more peers that are not seeds hold a piece. Who is one of
+// them is looked at by mayAsk.
 func (p *Picker) count(i, delta int) {
 	pc := &p.pieces[i]
 	pc.holders += int32(delta)
 	if pc.in != nowhere {
 		p.move(i, pc.in/tier*tier+uint8(min(pc.holders, commonest)))
+		if delta < 0 && few(pc.in) {
+			p.lookAllFew()
+		}
 	}
 }
 
@@ -173,7 +176,7 @@ func (p *Picker) drop(a *attempt) {
 	q := a.peer
 	p.outstanding(q, -p.span(a.piece, a.got, a.asked-a.got))
 	q.tries = without(q.tries, a)
-	p.look(q)
+	p.lookOpen(q)
 	p.judge(q)
 	p.makeRoom()
 	p.started = without(p.started, a)
@@ -182,6 +185,9 @@ func (p *Picker) drop(a *attempt) {
 		p.tries[a.piece] = nil
 	}
 	p.refresh(a.piece)
+	if few(p.pieces[a.piece].in) {
+		p.lookFew(q)
+	}
 	p.retry(a)
 }
 

@@ -75,13 +75,24 @@ func (p *Picker) feedSoon(q *peer) {
 
 // look has it looked again for what to ask of a peer.
 func (p *Picker) look(q *peer) {
-	q.none, q.noneFar = 0, 0
+	p.lookOpen(q)
 	p.lookFew(q)
+}
+
+// lookOpen is look but for what hardly anybody has.
+func (p *Picker) lookOpen(q *peer) {
+	q.none, q.noneFar = 0, 0
 	p.feedSoon(q)
 }
 
 // lookFew has it looked again whether a peer has something that hardly anybody has.
 func (p *Picker) lookFew(q *peer) { q.noneFew, p.swaps = 0, true }
+
+// lookAllFew has it looked again at all of them.
+func (p *Picker) lookAllFew() {
+	p.fewer++
+	p.swaps = true
+}
 
 // rouse feeds the peers that had nothing to ask and have a piece that may be asked
 // now.

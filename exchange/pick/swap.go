@@ -56,6 +56,9 @@ func (p *Picker) common(q *peer, holders int32) (most *attempt) {
 	return most
 }
 
+// few reports whether a set of Picker.rarity is of pieces that may be swapped in.
+func few(in uint8) bool { return in != nowhere && in%tier < 2 }
+
 // sole returns a piece that so many others have and that may be asked of a peer, -1 if
 // there is none. That it waits at a seed, too, does not matter: who leaves takes it away.
 func (p *Picker) sole(q *peer, holders int32) int {

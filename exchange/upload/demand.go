@@ -61,6 +61,18 @@ func (u *Uploads) insider(p *peer) bool {
 	return p.gave || u.ledger.Standing(p.key) == ledger.Insider
 }
 
+// copies reports whether what a peer says that it has counts as copies: it is an
+// insider. That it is none is remembered until somebody passes something on.
+func (u *Uploads) copies(p *peer) bool {
+	if p.inside || p.outside == u.passes+1 {
+		return p.inside
+	}
+	if p.inside = u.insider(p); !p.inside {
+		p.outside = u.passes + 1
+	}
+	return p.inside
+}
+
 // OnRefused tells that a peer did not give what it has.
 func (u *Uploads) OnRefused(now time.Time, key PeerKey) {
 	if p := u.peers[key]; p != nil && !p.refused {

@@ -272,7 +272,7 @@ func (u *Uploads) expose(now time.Time, p *peer) {
 // gives notes that a peer gave something once.
 func (u *Uploads) gives(p *peer) {
 	if !p.gave {
-		p.gave = true
+		p.gave, p.inside = true, true
 		u.gavers++
 	}
 }

@@ -119,6 +119,9 @@ func (c *Crowd) think(p *peer) {
 	p.thought = c.now
 	c.learn(p)
 	now := c.clock()
+	if p.policy == nil && !p.picker.Due() && c.now < min(p.wakes, p.looked+lookEvery) {
+		return
+	}
 	if c.now >= p.looked+lookEvery { // what ends after 30 s need not be looked at every time
 		p.looked = c.now
 		for _, key := range p.picker.Dead(now) {
@@ -391,8 +394,7 @@ func (c *Crowd) onHave(l *link, fresh []int) {
 	}
 	p.unasked = append(p.unasked, news{l, fresh})
 	if p.policy != nil || p.picker.Idle() {
-		c.learn(p)
-		c.pokeIf(p)
+		c.poke(p)
 	}
 }
 

@@ -116,7 +116,7 @@ func (o *options) rides(p *sim.Peer) {
 
 func main() {
 	o := flags()
-	debug.SetGCPercent(400) // what is kept is small beside what a run throws away
+	debug.SetGCPercent(50) // what is used again soon is still in the cache
 	if o.profile != "" {
 		f, err := os.Create(o.profile)
 		if err != nil {
