@@ -98,7 +98,7 @@ else
 fi
 step "demo" scripts/demo.sh --small --shoal "$tmp/shoal"
 step "bench" scripts/bench.sh --smoke --shoal "$tmp/shoal"
-step "crowd" scripts/bench.sh crowd --smoke --only '^(sixteen|riders)$' --shoal "$tmp/shoal"
+step "crowd" scripts/bench.sh crowd --smoke --only '^(sixteen|riders|simulation)$' --shoal "$tmp/shoal"
 if [ "$(id -u)" = 0 ] && want ip iproute2 && want nft nftables && ip netns add "check$$" 2>/dev/null; then
 	ip netns del "check$$"
 	step "nat" scripts/netlab.sh nat --small --shoal "$tmp/shoal"

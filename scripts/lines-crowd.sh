@@ -5,7 +5,7 @@
 . scripts/crowd.sh
 . scripts/chart.sh
 
-lines=(sixteen thirtytwo large four holders growth arrivals riders trusted churn)
+lines=(sixteen thirtytwo large four holders growth arrivals riders trusted churn simulation)
 : "${runs:=1}" "${work:=$(crowd_disk)}"
 
 prepare() {
@@ -228,4 +228,30 @@ line_churn() {
 	measure shoal || return
 	stay=$((crowd[peers] - crowd[leave]))
 	line "who stays, of them done" "" "$stay" "$(each "$stay - x + 0.001 * (x == $stay)" ${got[shoal.lost]})" 1
+}
+
+# line_simulation: crowds larger than a lab holds, by the same decisions in virtual
+# time. A piece is one block, round trips are of 40 ms, a peer has some 30 others.
+line_simulation() {
+	if $smoke; then
+		simulate 50 16 2 2
+		return
+	fi
+	simulate 1000 1024 1.06 1.2 || return
+	row "$label: time it takes, a minute" s "$took" 60 1
+	simulate 10000 256 1.1 1.3
+}
+
+# simulate PEERS PIECES MEDIAN P99: a crowd against the bound for whole pieces
+# (Mundinger, Weber and Weiss); took is how long the run took.
+simulate() {
+	local bound middle most
+	label="simulation, $1 x $2 MiB at 50/25/100"
+	if [ ! -x "$tmp/swarmsim" ]; then
+		quietly go build -o "$tmp/swarmsim" ./internal/sim/swarmsim || return
+	fi
+	quietly "$tmp/swarmsim" -n "$1" -pieces "$2" -view 30 -block 1048576 -tick 50ms -rtt 40ms -seeds 1 -cores "$(nproc)" || return
+	read -r bound middle most took < <(awk 'END { sub("s$", "", $NF); print $3, $4, $5, $NF }' "$tmp/stdout")
+	row "$label: median peer, bound" s "$middle" "$bound" "$3"
+	row "$label: 99 of 100 peers, bound" s "$most" "$bound" "$4"
 }
