@@ -137,6 +137,9 @@ func (s *Session) opened(r *Root, c cid.Cid, o *pb.Open) (first, answer bool, er
 		delete(s.theirs, m.theirs)
 	}
 	first, answer = m.theirs == 0, m.ours == 0 || m.missing || o.Query
+	if first {
+		m.has, m.all = HaveMap{}, false
+	}
 	m.theirs, m.missing = o.Handle, false
 	s.theirs[o.Handle] = r
 	return first, answer, nil
@@ -287,6 +290,7 @@ func (s *Session) onHave(h *pb.Have) error {
 	if err != nil {
 		return err
 	}
+	s.noteHave(r, h.All, runs)
 	s.x.server.copied(s, r, runs)
 	r.deliver(Haves{Of: r, From: s, All: h.All, Runs: runs, Partial: partial})
 	return nil
@@ -297,6 +301,7 @@ func (s *Session) onUnhave(h *pb.Unhave) error {
 	if r == nil || err != nil {
 		return err
 	}
+	s.noteUnhave(r)
 	r.deliver(Unhaves{Of: r, From: s, Runs: runs})
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/libp2p/go-buffer-pool"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/shoal-p2p/shoal/exchange/pb"
 )
@@ -40,9 +41,14 @@ func (s *Session) writeFrame(l *lane, f frame, body []byte) error {
 		return s.x.server.limit.steps(s.ctx, s.Path(), len(body), func(from, to int) error {
 			s.data.SetWriteDeadline(time.Now().Add(frameTimeout)) // an error shows in the write itself
 			if from == 0 {
-				if _, err := s.data.Write(head); err != nil {
+				n, err := s.begin(head, body[:to])
+				if err != nil {
 					return fmt.Errorf("write to %v: %w", s.Peer, err)
 				}
+				from = n
+			}
+			if from == to {
+				return nil
 			}
 			if _, err := s.data.Write(body[from:to]); err != nil {
 				return fmt.Errorf("write to %v: %w", s.Peer, err)
@@ -50,6 +56,20 @@ func (s *Session) writeFrame(l *lane, f frame, body []byte) error {
 			return nil
 		})
 	})
+}
+
+// begin writes a header with the beginning of its body, of which it returns how much:
+// both go out as one, as much as a muxer sends at once (yamux: 64 KiB with 12 bytes
+// of its own), and wake the receiver once.
+func (s *Session) begin(head, body []byte) (int, error) {
+	const most = 64<<10 - 12
+	n := min(len(body), most-len(head))
+	buf := pool.Get(len(head) + n)
+	defer pool.Put(buf)
+	copy(buf, head)
+	copy(buf[len(head):], body[:n])
+	_, err := s.data.Write(buf)
+	return n, err
 }
 
 // offer asks the peer whether it still wants a piece.

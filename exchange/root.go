@@ -125,19 +125,33 @@ func (r *Root) Have(pieces ...int) {
 }
 
 // announce sends the fresh pieces to every peer that opened the root, and which are
-// coming.
+// coming. Who has them already has no hurry, and none with those that are coming.
 func (r *Root) announce() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if told := r.partials(r.coming); len(told) > 0 {
-		r.post(func(handle uint32) *pb.Message { return partialMessage(handle, told) })
-	}
-	r.coming = nil
+	coming := slices.DeleteFunc(r.coming, func(p int) bool { return r.passing[p] == nil })
 	slices.Sort(r.fresh)
 	fresh := slices.DeleteFunc(slices.Compact(r.fresh), func(p int) bool { return !r.have.Has(p) })
-	r.fresh = nil
-	for nums := range runLists(runsOf(slices.Values(fresh))) {
-		r.post(func(handle uint32) *pb.Message { return haveMessage(handle, false, nums) })
+	r.coming, r.fresh = nil, nil
+	lists := slices.Collect(runLists(runsOf(slices.Values(fresh))))
+	for s := range r.joined {
+		handle, lacks, wanted := s.lacking(r, fresh, coming)
+		if handle == 0 {
+			continue
+		}
+		told := r.partials(wanted)
+		for _, nums := range lists {
+			m := haveMessage(handle, false, nums)
+			m.GetHave().Partial, told = told, nil
+			if lacks || len(wanted) > 0 {
+				s.post(m)
+			} else {
+				s.postLater(m)
+			}
+		}
+		if len(told) > 0 {
+			s.post(partialMessage(handle, told))
+		}
 	}
 }
 

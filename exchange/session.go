@@ -43,7 +43,7 @@ type Session struct {
 	outbound bool
 	nonce    uint64 // ours: data streams to us begin with it
 	remote   uint64 // the peer's
-	out      chan *pb.Message
+	out      chan outgoing
 	queued   atomic.Int64     // bytes in out
 	replies  chan *pb.Message // to tree requests, taken when they can be written
 	trees    chan *pb.TreeRequest
@@ -94,6 +94,8 @@ type member struct {
 	theirs  uint32 // handle, 0 until the peer opened
 	missing bool   // the peer said that it has none of it
 
+	has      HaveMap   // pieces that it told of, as far as what it is told of depends on that
+	all      bool      // it told of all
 	free     []int     // its free set, ascending; nil: not known yet
 	tellFrom time.Time // a second for each record of a peer that may be told of; see mayTell
 }
@@ -103,7 +105,7 @@ func newSession(x *Exchange, st network.Stream, outbound bool) *Session {
 	return &Session{
 		Peer: st.Conn().RemotePeer(), x: x, stream: st, outbound: outbound, prefix: prefixOf(st.Conn().RemoteMultiaddr()), place: placeOf(st.Conn().RemoteMultiaddr()),
 		nonce: x.random(), ctx: ctx, cancel: cancel,
-		out:      make(chan *pb.Message, outQueue), // so that posting never waits
+		out:      make(chan outgoing, outQueue), // so that posting never waits
 		replies:  make(chan *pb.Message),
 		trees:    make(chan *pb.TreeRequest, treeQueue),
 		finished: make(chan struct{}),
@@ -245,33 +247,6 @@ func (s *Session) longest() int {
 	return maxMessage
 }
 
-// write sends queued messages until the session ends.
-func (s *Session) write() {
-	ping := time.NewTicker(pingEvery)
-	defer ping.Stop()
-	s.ping()
-	for {
-		var m *pb.Message
-		select {
-		case m = <-s.out:
-			n := proto.Size(m)
-			s.queued.Add(-int64(n))
-			s.x.server.limit.take(s.Path(), n)
-		case m = <-s.replies:
-		case <-ping.C:
-			s.ping()
-			continue
-		case <-s.ctx.Done():
-			return
-		}
-		s.stream.SetWriteDeadline(time.Now().Add(writeTimeout)) // an error shows in the write itself
-		if err := writeMessage(s.stream, m); err != nil {
-			s.end(fmt.Errorf("write to %v: %w", s.Peer, err))
-			return
-		}
-	}
-}
-
 // ping measures the round trip, one ping at a time.
 func (s *Session) ping() {
 	s.mu.Lock()
@@ -289,30 +264,6 @@ func (s *Session) ping() {
 	case now.Sub(since) >= pongTimeout:
 		s.end(fmt.Errorf("%v has not answered for %v", s.Peer, pongTimeout))
 	}
-}
-
-// send queues m. It waits while the queue is full and gives up when the session
-// ends. What answers a peer is sent: who asks faster than he reads is not read
-// from meanwhile.
-func (s *Session) send(m *pb.Message) {
-	s.queued.Add(int64(proto.Size(m)))
-	select {
-	case s.out <- m:
-	case <-s.ctx.Done():
-	}
-}
-
-// post queues m without waiting. A peer whose queue is full does not read: its
-// session ends, so that no event loop ever waits for a peer.
-func (s *Session) post(m *pb.Message) {
-	if s.queued.Add(int64(proto.Size(m))) <= outBytes {
-		select {
-		case s.out <- m:
-			return
-		default:
-		}
-	}
-	s.end(fmt.Errorf("%v does not read what it is sent", s.Peer))
 }
 
 // end ends the session, once; later calls do nothing. It waits for nothing:
