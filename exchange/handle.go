@@ -108,7 +108,7 @@ func (s *Session) onOpen(o *pb.Open) error {
 	}
 	r.deliver(Opened{Of: r, From: s, Pieces: int(o.Pieces)})
 	if first {
-		r.welcome(s)
+		r.welcome(s, int(min(o.Known, maxPeers)))
 	}
 	return nil
 }

@@ -22,6 +22,8 @@ const (
 	tellSoon   = 5 * time.Second // between tellings in a peer's first minute
 	tellLate   = time.Minute     // and after it
 	tellSooner = time.Minute
+	leastTold  = 3            // who knows as many as we do is told of so many at random: they may be others
+	mostHeard  = 4 * maxPeers // peers of which it is noted who told us of them
 	mostTold   = 3 * maxPeers // records that are taken of a peer of a root at once; one a second more
 )
 
@@ -33,10 +35,12 @@ type guest struct {
 	named  uint64 // the how many-th whose record became known; 0: not yet
 	told   uint64 // of those up to this one it was told
 	next   time.Time
+	heard  map[peer.ID]bool // whom it told us of
 }
 
-// welcome notes a peer that opens the root and tells it of the others.
-func (r *Root) welcome(s *Session) {
+// welcome notes a peer that opens the root and tells it of the others, of fewer the
+// more it knows already.
+func (r *Root) welcome(s *Session, known int) {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -47,8 +51,12 @@ func (r *Root) welcome(s *Session) {
 	g := &guest{since: now, opened: r.opened, told: r.named, next: now.Add(tellSoon)}
 	r.guests[s] = g
 	r.name(s, g)
-	r.introduce(s, func(o *guest) bool { return o != g && o.named > 0 })
+	r.introduce(s, max(len(r.guests)-1-known, leastTold), func(o *guest) bool { return o != g && o.named > 0 })
 }
+
+// known is of how many peers we know, as far as it matters to who tells us of others.
+// mu is held.
+func (r *Root) known() int { return max(len(r.guests), r.heard) }
 
 // name gives a guest its number once its record is known, and reports whether
 // that is so now and was not before.
@@ -72,7 +80,7 @@ func (r *Root) identified(s *Session) {
 	}
 	for other, o := range r.guests {
 		if o.opened > g.opened {
-			r.introduce(other, func(o *guest) bool { return o == g })
+			r.introduce(other, 1, func(o *guest) bool { return o == g })
 		}
 	}
 }
@@ -81,6 +89,7 @@ func (r *Root) identified(s *Session) {
 func (r *Root) tellNews(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.heard = 0 // they are connected by now, or were none
 	for s, g := range r.guests {
 		switch {
 		case s.ctx.Err() != nil || !s.interested(r):
@@ -94,29 +103,34 @@ func (r *Root) tellNews(now time.Time) {
 			g.next = now.Add(tellLate)
 		}
 		if g.told < r.named {
-			r.introduce(s, func(o *guest) bool { return o != g && o.named > g.told })
+			r.introduce(s, maxPeers, func(o *guest) bool { return o != g && o.named > g.told })
 			g.told = r.named
 		}
 	}
 }
 
-// introduce tells s of other guests, 50 of them at random if there are more.
-// Their addresses are their own signed records. mu is held.
-func (r *Root) introduce(s *Session, which func(*guest) bool) {
+// introduce tells s of other guests, 50 or most of them at random if there are more,
+// but of nobody of whom it told us, and nothing if it has all. Their addresses are their own signed records. mu
+// is held.
+func (r *Root) introduce(s *Session, most int, which func(*guest) bool) {
 	h := s.handleOf(r)
-	if h == 0 {
-		return
+	if h == 0 || s.hasAll(r) {
+		return // who has all seeks nobody
+	}
+	var told map[peer.ID]bool
+	if g := r.guests[s]; g != nil {
+		told = g.heard
 	}
 	var others []*Session
 	for other, g := range r.guests {
-		if other.Peer != s.Peer && which(g) && other.ctx.Err() == nil && other.interested(r) {
+		if other.Peer != s.Peer && !told[other.Peer] && which(g) && other.ctx.Err() == nil && other.interested(r) {
 			others = append(others, other)
 		}
 	}
 	rand.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
 	var records [][]byte
 	for _, other := range others {
-		if rec := r.x.record(other.Peer); rec != nil && len(records) < maxPeers {
+		if rec := r.x.record(other.Peer); rec != nil && len(records) < min(most, maxPeers) {
 			records = append(records, rec)
 		}
 	}
@@ -204,6 +218,7 @@ func (s *Session) onPeers(p *pb.Peers) error {
 	if r == nil || !r.owned() {
 		return nil
 	}
+	r.hear(s, p.Records)
 	var met []peer.AddrInfo
 	for _, b := range p.Records[:s.mayTell(r, len(p.Records))] {
 		if s.x.met(b) {
@@ -219,16 +234,40 @@ func (s *Session) onPeers(p *pb.Peers) error {
 	return nil
 }
 
+// hear notes of whom a peer told, right or not: it need not be told of them.
+func (r *Root) hear(s *Session, records [][]byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.heard = max(r.heard, len(records))
+	g := r.guests[s]
+	if g == nil {
+		return
+	}
+	if g.heard == nil {
+		g.heard = map[peer.ID]bool{}
+	}
+	for _, b := range records {
+		if id, err := signer(b); err == nil && len(g.heard) < mostHeard {
+			g.heard[id] = true
+		}
+	}
+}
+
 // met reports whether a record says that it is of somebody with whom there is a
 // session, or of ourselves: in a small crowd nearly all are, and their signatures
 // need not be verified.
 func (x *Exchange) met(b []byte) bool {
+	id, err := signer(b)
+	return err == nil && (id == x.host.ID() || x.session(id) != nil)
+}
+
+// signer is of whom a record says that it is.
+func signer(b []byte) (peer.ID, error) {
 	env, err := record.UnmarshalEnvelope(b)
 	if err != nil {
-		return false
+		return "", err
 	}
-	id, err := peer.IDFromPublicKey(env.PublicKey)
-	return err == nil && (id == x.host.ID() || x.session(id) != nil)
+	return peer.IDFromPublicKey(env.PublicKey)
 }
 
 // mayTell is how many of n records of peers are taken of s for a root now.

@@ -263,3 +263,52 @@ func strangersRecord(t *testing.T) []byte {
 	}
 	return b
 }
+
+// told is of how many peers a peer is told until nothing comes for so long.
+func (p *rawPeer) told(quiet time.Duration) (n int) {
+	for {
+		p.st.SetReadDeadline(time.Now().Add(quiet))
+		var buf []byte
+		m, err := readMessage(p.r, &buf, func() int { return maxReply })
+		if err != nil {
+			return n
+		}
+		n += len(m.GetPeers().GetRecords())
+	}
+}
+
+// Who knows many peers, or has told of them, or has all, is told of few or none.
+func TestToldOfWhomItNeeds(t *testing.T) {
+	rawInVirtualTime(t, 9, Config{}, func(t *testing.T, n *node, p []*rawPeer) {
+		c := makeContent(t, 64, 3<<20, merkle.UnixFSv1)
+		n.put(c)
+		open := func(p *rawPeer, known uint32) {
+			p.greet(uint64(known + 1))
+			until(t, "the record", func() bool { return n.x.record(p.h.ID()) != nil })
+			p.say(knowing(openMessage(1, c.root, len(c.pieces), true), known))
+		}
+		for i, q := range p[:5] {
+			open(q, 0)
+			if got := q.told(100 * time.Millisecond); got != i {
+				t.Errorf("peer %d, who knows nobody, is told of %d", i, got)
+			}
+		}
+		for i, want := range []int{leastTold, 4} { // of 5 and of 6
+			open(p[5+i], uint32(50-48*i))
+			if got := p[5+i].told(100 * time.Millisecond); got != want {
+				t.Errorf("who knows %d is told of %d, want %d", 50-48*i, got, want)
+			}
+		}
+		p[0].say(haveMessage(1, true, nil))
+		s := n.x.session(p[1].h.ID())
+		var r *Root
+		for r = range s.members {
+		}
+		r.hear(s, [][]byte{n.x.record(p[2].h.ID()), n.x.record(p[3].h.ID()), n.x.record(p[4].h.ID()), n.x.record(p[5].h.ID())})
+		for i, want := range []int{0, 1, 4} { // of 6, 5 and 4 that came since
+			if got := p[i].told(6 * time.Second); got != want {
+				t.Errorf("peer %d is told of %d newcomers, want %d", i, got, want)
+			}
+		}
+	})
+}

@@ -54,3 +54,11 @@ func (s *Session) lacking(r *Root, pieces, others []int) (handle uint32, some bo
 	}
 	return m.ours, some, which
 }
+
+// hasAll reports whether a peer told that it has all of r.
+func (s *Session) hasAll(r *Root) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.members[r]
+	return m != nil && m.all
+}

@@ -35,6 +35,7 @@ type Root struct {
 	guests  map[*Session]*guest // peers that opened it
 	opened  uint64              // guests so far
 	named   uint64              // of them, those whose records became known
+	heard   int                 // the most peers of which one told us at once lately
 }
 
 // owner is who gets the events of a root, until it leaves.
@@ -218,7 +219,9 @@ func (r *Root) tell(s *Session, query bool) bool {
 	if r.table != nil {
 		pieces = len(r.table.Pieces)
 	}
-	s.post(openMessage(h, r.CID, pieces, query))
+	open := openMessage(h, r.CID, pieces, query)
+	open.GetOpen().Known = uint32(r.known())
+	s.post(open)
 	switch n := r.have.Count(); {
 	case n == 0:
 	case n == pieces:

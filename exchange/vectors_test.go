@@ -41,6 +41,7 @@ func messageVectors() []messageVector {
 		{"hello", &pb.Message{Body: &pb.Message_Hello{Hello: &pb.Hello{Agent: "shoal/1.0.0", Session: 0x0102030405060708}}}},
 		{"open", openMessage(1, vectorRoot, 100, false)},
 		{"open, asking", openMessage(1, vectorRoot, 0, true)},
+		{"open, knowing 16 peers", knowing(openMessage(1, vectorRoot, 100, true), 16)},
 		{"open, missing", openMessage(0, vectorRoot, 0, false)},
 		{"close", closeMessage(1)},
 		{"have all", haveMessage(1, true, nil)},
@@ -62,6 +63,11 @@ func messageVectors() []messageVector {
 		{"reserved: have the first 3 blocks of piece 4", &pb.Message{Body: &pb.Message_Have{Have: &pb.Have{Handle: 1, Partial: []*pb.Partial{{Piece: 4, Blocks: 3}}}}}},
 		{"reserved: sub-hashes", &pb.Message{Body: &pb.Message_SubHashes{SubHashes: &pb.SubHashes{Handle: 1, Piece: 7, Digests: []byte{1, 2, 3}}}}},
 	}
+}
+
+func knowing(open *pb.Message, peers uint32) *pb.Message {
+	open.GetOpen().Known = peers
+	return open
 }
 
 // readVectors reads a file of lines "name: hex", with # before comments.

@@ -494,7 +494,9 @@ type Open struct {
 	Query bool `protobuf:"varint,5,opt,name=query,proto3" json:"query,omitempty"`
 	// A signed manifest of the root, without its tree: why the receiver, who does
 	// not hold the root, might want to fetch it.
-	Manifest      []byte `protobuf:"bytes,6,opt,name=manifest,proto3" json:"manifest,omitempty"`
+	Manifest []byte `protobuf:"bytes,6,opt,name=manifest,proto3" json:"manifest,omitempty"`
+	// Of so many peers of the root the sender knows: it need be told of few more.
+	Known         uint32 `protobuf:"varint,7,opt,name=known,proto3" json:"known,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -569,6 +571,13 @@ func (x *Open) GetManifest() []byte {
 		return x.Manifest
 	}
 	return nil
+}
+
+func (x *Open) GetKnown() uint32 {
+	if x != nil {
+		return x.Known
+	}
+	return 0
 }
 
 // Close ends the sender's part in a root; its handle is free again.
@@ -1553,14 +1562,15 @@ const file_exchange_pb_exchange_proto_rawDesc = "" +
 	"\x05Hello\x12\x14\n" +
 	"\x05agent\x18\x01 \x01(\tR\x05agent\x12\x18\n" +
 	"\asession\x18\x02 \x01(\x06R\asession\x12\x17\n" +
-	"\aseen_as\x18\x03 \x03(\fR\x06seenAs\"\x96\x01\n" +
+	"\aseen_as\x18\x03 \x03(\fR\x06seenAs\"\xac\x01\n" +
 	"\x04Open\x12\x16\n" +
 	"\x06handle\x18\x01 \x01(\rR\x06handle\x12\x12\n" +
 	"\x04root\x18\x02 \x01(\fR\x04root\x12\x18\n" +
 	"\amissing\x18\x03 \x01(\bR\amissing\x12\x16\n" +
 	"\x06pieces\x18\x04 \x01(\rR\x06pieces\x12\x14\n" +
 	"\x05query\x18\x05 \x01(\bR\x05query\x12\x1a\n" +
-	"\bmanifest\x18\x06 \x01(\fR\bmanifest\"\x1f\n" +
+	"\bmanifest\x18\x06 \x01(\fR\bmanifest\x12\x14\n" +
+	"\x05known\x18\a \x01(\rR\x05known\"\x1f\n" +
 	"\x05Close\x12\x16\n" +
 	"\x06handle\x18\x01 \x01(\rR\x06handle\"w\n" +
 	"\x04Have\x12\x16\n" +
