@@ -42,6 +42,22 @@ func TestPatient(t *testing.T) {
 	})
 }
 
+// Who has all judges by it who passes on what he gives, so he hears soon.
+func TestPatientButSeeds(t *testing.T) {
+	rawInVirtualTime(t, 2, Config{}, func(t *testing.T, n *node, p []*rawPeer) {
+		r := had(t, n, p)
+		p[0].say(haveMessage(1, true, []uint32{1, 1}))
+		listen(p[0], (*pb.Message).GetHave)
+		time.Sleep(time.Second)
+		start := time.Now()
+		r.Have(1)
+		listen(p[0], (*pb.Message).GetHave)
+		if took := time.Since(start); took > 100*time.Millisecond {
+			t.Errorf("it hears after %v", took)
+		}
+	})
+}
+
 // What is patient goes with the next message, and before it.
 func TestPatientRides(t *testing.T) {
 	for name, next := range map[string]func(r *Root, p *rawPeer){

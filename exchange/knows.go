@@ -35,24 +35,26 @@ func (s *Session) noteUnhave(r *Root) {
 	}
 }
 
-// lacking returns our handle of r, 0 for none, whether the peer lacks some of pieces, and
-// which of others it lacks.
-func (s *Session) lacking(r *Root, pieces, others []int) (handle uint32, some bool, which []int) {
+// lacking returns our handle of r, 0 for none, whether the peer is to be told soon that
+// pieces are here, and which of others it lacks. Who lacks one asks for it, and who has
+// all judges by it who passes on what he gives.
+func (s *Session) lacking(r *Root, pieces, others []int) (handle uint32, soon bool, which []int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m := s.members[r]
 	if m == nil {
 		return 0, false, nil
 	}
+	soon = m.all && len(pieces) > 0
 	for _, p := range pieces {
-		some = some || !m.all && !m.has.Has(p)
+		soon = soon || !m.has.Has(p)
 	}
 	for _, p := range others {
 		if !m.all && !m.has.Has(p) {
 			which = append(which, p)
 		}
 	}
-	return m.ours, some, which
+	return m.ours, soon, which
 }
 
 // hasAll reports whether a peer told that it has all of r.

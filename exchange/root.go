@@ -126,7 +126,8 @@ func (r *Root) Have(pieces ...int) {
 }
 
 // announce sends the fresh pieces to every peer that opened the root, and which are
-// coming. Who has them already has no hurry, and none with those that are coming.
+// coming. Who has them already, but not all, has no hurry; nobody
+// is told that a piece is coming that he has.
 func (r *Root) announce() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -136,7 +137,7 @@ func (r *Root) announce() {
 	r.coming, r.fresh = nil, nil
 	lists := slices.Collect(runLists(runsOf(slices.Values(fresh))))
 	for s := range r.joined {
-		handle, lacks, wanted := s.lacking(r, fresh, coming)
+		handle, soon, wanted := s.lacking(r, fresh, coming)
 		if handle == 0 {
 			continue
 		}
@@ -144,7 +145,7 @@ func (r *Root) announce() {
 		for _, nums := range lists {
 			m := haveMessage(handle, false, nums)
 			m.GetHave().Partial, told = told, nil
-			if lacks || len(wanted) > 0 {
+			if soon || len(wanted) > 0 {
 				s.post(m)
 			} else {
 				s.postLater(m)

@@ -170,11 +170,12 @@ crowd_waiter='
 # crowd_sent HOST: bytes and packets that left a host, headers and all.
 crowd_sent() { tc -n "$crowd_id$1" -s qdisc show dev eth0 | crowd_sum; }
 
-# crowd_received: bytes and packets that reached all hosts.
+# crowd_received: bytes and packets that reached all hosts but free-riders: what these
+# get is in nobody's content.
 crowd_received() { tc -n "${crowd_id}sw" -s qdisc show | crowd_sum; }
 
-# crowd_sum: bytes and packets of all tbf in what tc -s says.
-crowd_sum() { awk '/^qdisc/ { t = $2 == "tbf" } t && $1 == "Sent" { b += $2; p += $4 } END { printf "%.0f %.0f", b, p }'; }
+# crowd_sum: bytes and packets of all tbf in what tc -s says, but on links to free-riders.
+crowd_sum() { awk '/^qdisc/ { t = $2 == "tbf" && $5 !~ /^vr/ } t && $1 == "Sent" { b += $2; p += $4 } END { printf "%.0f %.0f", b, p }'; }
 
 # crowd_cost: seconds of a core that all processes of the run have had.
 crowd_cost() {
