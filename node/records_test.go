@@ -70,9 +70,9 @@ func TestRecordsCarry(t *testing.T) {
 			}
 		}()
 		got, buf := []byte{}, make([]byte, 40_000)
-		rng = rand.New(rand.NewPCG(seed, 2))
+		cuts := rand.New(rand.NewPCG(seed, 2))
 		for len(got) < len(sent) {
-			n, err := to.Read(buf[:1+rng.IntN(len(buf))])
+			n, err := to.Read(buf[:1+cuts.IntN(len(buf))])
 			if got = append(got, buf[:n]...); err != nil {
 				done <- err
 				return
