@@ -41,7 +41,9 @@
 // The transport takes whatever it is given and keeps it in buffers, where
 // nothing can be reordered or taken back any more. So no more is put there than
 // keeps the line busy for a while, as far as that can be reckoned (uplink.go), and
-// to each peer no more is on the way than its own line takes (window.go).
+// to each peer no more is on the way than its own line takes (window.go). What is on the
+// way to those who acknowledge soon waits in our own line, and is bounded as well
+// (crammed.go): a holder has few pieces begun at a time, and who is killed takes little.
 //
 // Read Uploads next, then uplink.go.
 package upload

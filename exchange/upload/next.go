@@ -17,10 +17,7 @@ func (u *Uploads) Next(now time.Time) (PeerKey, Part, bool) {
 	u.admit(now)
 	for {
 		u.restrain(now)
-		full := u.line.full()
-		if full {
-			u.wakeAt(now.Add(u.line.roomIn()))
-		}
+		full := u.full(now)
 		if (full || u.plain == 0) && (u.shut || u.ties == 0) {
 			break
 		}
@@ -222,6 +219,7 @@ func (u *Uploads) OnAcked(now time.Time, key PeerKey, n int) {
 	f := p.flights[i]
 	p.flights = slices.Delete(p.flights, i, i+1)
 	took := now.Sub(f.at)
+	p.took = took
 	p.window.arrive(n)
 	p.window.came(took)
 	p.window.pull(n, took, u.line.waited(f.behind)+u.line.buffered()+u.cfg.Ahead)

@@ -15,6 +15,8 @@ const (
 	mostAheads  = 5           // half Aheads for which the line may buffer
 	peakSpan    = 500 * time.Millisecond
 	peakSpans   = 6
+	promptShare = 0.7                    // of what the buffers may hold may be on the way to those who acknowledge soon
+	leastPrompt = 3 << 18                // bytes that may in any case: with less, lines of 20 Mbit/s run dry
 	lateSpan    = 250 * time.Millisecond // in which every frame is late
 )
 
@@ -82,6 +84,12 @@ func (l *uplink) buffered() time.Duration {
 func (l *uplink) most() int { return max(int(l.rate()*l.buffered().Seconds()), l.least) }
 
 func (l *uplink) full() bool { return l.queue >= float64(l.most()) }
+
+// prompt is how many bytes may be on the way to those who acknowledge at once, after a
+// round trip.
+func (l *uplink) prompt(trip time.Duration) float64 {
+	return max(promptShare*float64(l.most()), leastPrompt) + l.rate()*trip.Seconds()
+}
 
 // roomIn is when half of what the buffers may hold will have left them.
 func (l *uplink) roomIn() time.Duration {

@@ -117,7 +117,8 @@ type peer struct {
 	served   bool // it was sent something
 	granted  bool // it was no outsider when the turn began
 	window   window
-	flights  []*flight // not acknowledged, oldest first
+	flights  []*flight     // not acknowledged, oldest first
+	took     time.Duration // until the last one was
 	has      []holding
 	gone     bool
 }
