@@ -239,7 +239,7 @@ line_simulation() {
 	fi
 	simulate 1000 1024 1.06 1.2 || return
 	row "$label: time it takes, a minute" s "$took" 60 1
-	simulate 10000 256 1.1 1.3
+	simulate 10000 128 1.1 1.3
 }
 
 # simulate PEERS PIECES MEDIAN P99: a crowd against the bound for whole pieces
