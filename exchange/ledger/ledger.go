@@ -30,8 +30,7 @@ type account struct {
 	lot       uint64 // random: ties are not won by being early
 	class     Class
 	value     float64
-	prefix    string
-	net       *net // of the prefix
+	net       *net // of its prefix
 	balance   Balance
 	deficit   float64 // received less sent, see Ledger.scale
 	queued    int64   // bytes it waits for
@@ -89,13 +88,13 @@ func (l *Ledger) Value(peer PeerKey, v float64) {
 // of one. A peer without it is its own.
 func (l *Ledger) Prefix(peer PeerKey, prefix string) {
 	a := l.account(peer)
-	if a.prefix == prefix {
+	key := cmp.Or(prefix, alone(peer))
+	if a.net.key == key {
 		return // it keeps its place
 	}
 	l.leave(a)
-	a.prefix = prefix
 	l.nets.leave(a.net)
-	a.net = l.nets.join(prefixOf(a))
+	a.net = l.nets.join(key)
 	l.enter(a)
 }
 
@@ -227,7 +226,7 @@ func (l *Ledger) account(peer PeerKey) *account {
 	a := l.peers[peer]
 	if a == nil {
 		a = &account{key: peer, lot: l.rng.Uint64(), value: 1}
-		a.net = l.nets.join(prefixOf(a))
+		a.net = l.nets.join(alone(peer))
 		l.peers[peer] = a
 	}
 	return a

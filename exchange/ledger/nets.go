@@ -30,6 +30,9 @@ type nets struct {
 
 func newNets() nets { return nets{byKey: map[string]*net{}, passers: map[string]bool{}} }
 
+// alone is the prefix of a peer without one.
+func alone(peer PeerKey) string { return "\x00" + string(peer) }
+
 // join has a peer be at a prefix.
 func (s *nets) join(key string) *net {
 	n := s.byKey[key]

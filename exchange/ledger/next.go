@@ -120,9 +120,6 @@ func (l *Ledger) fix(a *account) {
 	}
 }
 
-// prefixOf names the unit of strangers that a peer belongs to.
-func prefixOf(a *account) string { return cmp.Or(a.prefix, "\x00"+string(a.key)) }
-
 // accounts is a heap, the largest deficit first.
 type accounts []*account
 

@@ -55,21 +55,11 @@ func (u *Uploads) outsider(p *peer) bool {
 	return !p.gave && u.ledger.Standing(p.key) == ledger.Outsider
 }
 
-// insider reports whether a peer gave or passed on something. What others say that they
-// have is no copy: who says so and gives it to nobody is of no use to anybody.
+// insider reports whether a peer gave or passed on something, which is remembered. What
+// others say that they have is no copy: who says so and gives it to nobody is of no use to
+// anybody.
 func (u *Uploads) insider(p *peer) bool {
-	return p.gave || u.ledger.Standing(p.key) == ledger.Insider
-}
-
-// copies reports whether what a peer says that it has counts as copies: it is an
-// insider. That it is none is remembered until somebody passes something on.
-func (u *Uploads) copies(p *peer) bool {
-	if p.inside || p.outside == u.passes+1 {
-		return p.inside
-	}
-	if p.inside = u.insider(p); !p.inside {
-		p.outside = u.passes + 1
-	}
+	p.inside = p.inside || p.gave || u.ledger.Standing(p.key) == ledger.Insider
 	return p.inside
 }
 

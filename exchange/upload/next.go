@@ -270,7 +270,7 @@ func (u *Uploads) expose(now time.Time, p *peer) {
 // gives notes that a peer gave something once.
 func (u *Uploads) gives(p *peer) {
 	if !p.gave {
-		p.gave, p.inside = true, true
+		p.gave = true
 		u.gavers++
 	}
 }

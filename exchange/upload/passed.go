@@ -52,7 +52,6 @@ func (u *Uploads) passed(now time.Time, key PeerKey, b *book, piece int) {
 	}
 	delete(b.only, piece)
 	if from != nil && (from.place != to.place || from.place == "") {
-		u.passes++
 		u.ledger.OnPassed(now, g.to, int64(g.size))
 		u.expose(now, from)
 	}

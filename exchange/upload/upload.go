@@ -79,7 +79,6 @@ type Uploads struct {
 	closed  bool      // outsiders are served nothing
 	shutAt  time.Time // since when, or since when none was let in
 	gavers  int       // peers that gave something
-	passes  uint64    // counts what may make an insider of somebody who gave nothing
 }
 
 // peer is whom we send to.
@@ -104,8 +103,7 @@ type peer struct {
 	exposed  int           // blocks that the ledger knows of
 	gratis   int           // of these as free
 	gave     bool          // known to have given something
-	inside   bool          // it is an insider
-	outside  uint64        // Uploads.passes when it was none, plus one; 0: unknown
+	inside   bool          // known to be an insider
 	offers   bool          // it told of something that it has, and did not refuse it
 	refused  bool          // it did
 	giver    bool          // counted in givers
@@ -154,10 +152,7 @@ func (u *Uploads) newWindow() window {
 }
 
 // Ledger is what orders the peers: tell it of classes, values and prefixes.
-func (u *Uploads) Ledger() *ledger.Ledger {
-	u.passes++
-	return u.ledger
-}
+func (u *Uploads) Ledger() *ledger.Ledger { return u.ledger }
 
 // OnPeer begins to serve a peer, from a balance on. One that is known begins anew.
 func (u *Uploads) OnPeer(now time.Time, key PeerKey, b ledger.Balance) {
@@ -317,7 +312,7 @@ func (u *Uploads) OnHave(now time.Time, key PeerKey, root RootKey, first, count 
 	b := u.open(root)
 	for i := range count {
 		u.passed(now, key, b, first+i)
-		if p != nil && u.copies(p) {
+		if p != nil && u.insider(p) {
 			u.copied(now, p, b, first+i)
 		}
 	}
