@@ -14,6 +14,7 @@ type Result struct {
 	Left      int             // of them, those that left
 	Origin    float64         // copies that the origin sent
 	Bound     time.Duration   // max(F/u_s, F/d_min, N*F/(u_s+sum u_i)): no schedule is faster; for peers that arrive together
+	Allowed   time.Duration   // the mean time of downloaders that arrive when they do, if the lines were always full; 0 with an origin
 	Chunked   time.Duration   // the bound when only whole pieces are passed on, algorithms.md 1.2
 	Copies    float64         // that the holders sent
 	Spread    float64         // that they had sent when every piece was elsewhere too; negative: never
@@ -27,6 +28,15 @@ type Result struct {
 func (r Result) Median() time.Duration { return r.quantile(0.5) }
 func (r Result) P99() time.Duration    { return r.quantile(0.99) }
 func (r Result) Last() time.Duration   { return r.quantile(1) }
+
+// Mean is of Times; 0 if there are none.
+func (r Result) Mean() time.Duration {
+	var sum time.Duration
+	for _, t := range r.Times {
+		sum += t
+	}
+	return sum / time.Duration(max(1, len(r.Times)))
+}
 
 func (r Result) quantile(q float64) time.Duration { return quantile(r.Times, q) }
 
@@ -78,6 +88,7 @@ func (c *Crowd) result() Result {
 	}
 	r.Duplicate = float64(waste) / float64(max(1, good+waste))
 	r.Bound, r.Chunked = c.bounds()
+	r.Allowed = c.allowed()
 	for _, t := range worked {
 		r.Busy = append(r.Busy, t.Seconds()/float64(len(c.peers)))
 	}

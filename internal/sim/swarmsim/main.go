@@ -25,7 +25,7 @@ type options struct {
 	class        string
 	riders       int
 	ride         string
-	stay         time.Duration
+	stay, arrive time.Duration
 	leave, gives float64
 	busy         bool
 	profile      string
@@ -57,6 +57,7 @@ func flags() *options {
 	flag.IntVar(&o.riders, "riders", 0, "downloaders that take and give nothing, besides")
 	flag.StringVar(&o.ride, "ride", "passive", "what they do: passive (what everybody does, but they reject what they are asked), quiet (and tell nothing), names (at one address); or, by a client made for it that asks everybody, dialler, turncoat (another name every 4 s), liar (says it has half), silent (says it has nothing)")
 	flag.DurationVar(&o.stay, "stay", -1, "of a peer as a seed; negative: for good")
+	flag.DurationVar(&o.arrive, "arrive", 0, "downloaders arrive at random times within so long")
 	flag.Float64Var(&o.leave, "leave", 0, "share of the downloaders that leave, at random between a quarter and three quarters of the bound")
 	flag.Float64Var(&o.gives, "gives", 0, "copies that the holder sends before it leaves; 0: it stays")
 	flag.BoolVar(&o.busy, "busy", false, "print how much of the lines was used, by second")
@@ -81,6 +82,8 @@ func (o *options) crowd(seed uint64) sim.Config {
 		if i >= o.n {
 			o.rides(&p)
 			p.Arrives = time.Duration(i-o.n) * 300 * time.Millisecond
+		} else {
+			p.Arrives = time.Duration(rng.Float64() * float64(o.arrive))
 		}
 		cfg.Peers = append(cfg.Peers, p)
 	}
@@ -126,14 +129,14 @@ func main() {
 		pprof.StartCPUProfile(f)
 		defer pprof.StopCPUProfile()
 	}
-	fmt.Println(" seed   bound chunked  median     p99    last | ratio: median   p99  last | copies spread origin  dup% lost | riders | events  wall")
+	fmt.Println(" seed   bound chunked  median     p99    last | ratio: median   p99  last | copies spread origin  dup% lost | riders |  mean allowed | events  wall")
 	for seed := range o.seeds {
 		began := time.Now()
 		r := sim.New(o.crowd(uint64(seed + 1))).Run()
-		fmt.Printf("%5d %7.2f %7.2f %7.2f %7.2f %7.2f |        %6.3f %5.3f %5.3f | %6.2f %6.2f %6.2f %5.2f %4d | %6.2f | %6d %5.1fs\n",
+		fmt.Printf("%5d %7.2f %7.2f %7.2f %7.2f %7.2f |        %6.3f %5.3f %5.3f | %6.2f %6.2f %6.2f %5.2f %4d | %6.2f | %5.2f %7.2f | %6d %5.1fs\n",
 			seed+1, r.Bound.Seconds(), r.Chunked.Seconds(), r.Median().Seconds(), r.P99().Seconds(), r.Last().Seconds(),
 			r.Ratio(r.Median()), r.Ratio(r.P99()), r.Ratio(r.Last()), r.Copies, r.Spread, r.Origin, 100*r.Duplicate, r.Missing-r.Left,
-			r.Ride(), r.Steps/1000, time.Since(began).Seconds())
+			r.Ride(), r.Mean().Seconds(), r.Allowed.Seconds(), r.Steps/1000, time.Since(began).Seconds())
 		if o.busy {
 			for i, share := range r.Busy {
 				fmt.Printf("%d:%.0f%% ", i, 100*share)
