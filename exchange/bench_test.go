@@ -34,7 +34,7 @@ func benchmarkPieces(b *testing.B, transport string) {
 	b.SetBytes(1 << 20)
 	b.ReportAllocs()
 	for b.Loop() {
-		Release(await1(events).Data)
+		await1(events).Release()
 		ask(asked)
 		asked++
 	}

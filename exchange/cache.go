@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/libp2p/go-buffer-pool"
 	"github.com/shoal-p2p/shoal/merkle"
 )
 
@@ -18,12 +17,11 @@ type pieceCache struct {
 	order *list.List // of *cached, used last in front
 }
 
-// cached is a piece. Its buffer is ours alone until nobody uses it any more:
-// it goes back to the pool once, by the last of release and forget.
+// cached is a piece. It uses its buffer until the last of release and forget.
 type cached struct {
 	key   merkle.Key
 	data  []byte // what the reader gave: buf, or memory of its own
-	buf   []byte // from the pool
+	buf   *buffer
 	err   error
 	users int
 	gone  bool          // not in byKey any more
@@ -48,12 +46,12 @@ func (c *pieceCache) get(p merkle.Piece, read func(buf []byte) ([]byte, error)) 
 		c.mu.Unlock()
 		<-e.ready
 	} else {
-		e = &cached{key: p.Key, users: 1, buf: pool.Get(p.Size), ready: make(chan struct{})}
+		e = &cached{key: p.Key, users: 1, buf: newBuffer(p.Size), ready: make(chan struct{})}
 		e.elem = c.order.PushFront(e)
 		c.byKey[p.Key] = e
 		c.evict()
 		c.mu.Unlock()
-		if e.data, e.err = read(e.buf); e.err == nil && len(e.data) != p.Size {
+		if e.data, e.err = read(e.buf.bytes); e.err == nil && len(e.data) != p.Size {
 			e.err = fmt.Errorf("read piece %v: %d bytes, want %d", p.Key, len(e.data), p.Size)
 		}
 		close(e.ready)
@@ -68,14 +66,14 @@ func (c *pieceCache) get(p merkle.Piece, read func(buf []byte) ([]byte, error)) 
 	return e.data, func() { c.release(e) }, nil
 }
 
-// lend returns room for a piece that is not here yet. It is in nobody's way until
-// adopt; the caller calls release when it has done with it.
-func (c *pieceCache) lend(p merkle.Piece) *cached {
-	e := &cached{key: p.Key, users: 1, buf: pool.Get(p.Size), ready: make(chan struct{}), gone: true, missing: 1<<blocks(p.Size) - 1}
-	e.data = e.buf
-	close(e.ready)
-	return e
+// lent is a piece that is coming into b, of which blocks are missing, one bit each. It
+// is in nobody's way until adopt; the caller calls release when it has done with it.
+func lent(p merkle.Piece, b *buffer, missing uint32) *cached {
+	b.use()
+	return &cached{key: p.Key, users: 1, buf: b, data: b.bytes, ready: closed, gone: true, missing: missing}
 }
+
+var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
 // adopt keeps a piece that was lent, and is whole and verified.
 func (c *pieceCache) adopt(e *cached) {
@@ -133,7 +131,7 @@ func (c *pieceCache) unuse(e *cached) {
 // free gives the buffer back if e is out of the cache and out of use.
 func (c *pieceCache) free(e *cached) {
 	if e.gone && e.users == 0 {
-		Release(e.buf)
+		e.buf.release()
 		e.buf, e.data = nil, nil
 	}
 }

@@ -76,13 +76,17 @@ type Arrived struct {
 	N     int
 }
 
-// Received carries a whole leaf block, unverified. The owner gives Data back
-// with Release.
+// Received carries a whole leaf block, unverified. The owner only reads Data, which
+// may be on its way to others, and calls Release once.
 type Received struct {
 	From  *Session
 	Piece int
 	Data  []byte
+	of    *buffer
 }
+
+// Release gives Data back.
+func (r Received) Release() { r.of.release() }
 
 // Wasted counts bytes that came although they were cancelled.
 type Wasted struct {

@@ -170,7 +170,7 @@ func (g *getter) onTree(ev TreePart) error {
 }
 
 func (g *getter) onPiece(ev Received) {
-	defer Release(ev.Data)
+	defer ev.Release()
 	delete(g.asked, ev.Piece)
 	p := g.table.Pieces[ev.Piece]
 	if _, err := p.Verify(ev.Data); err != nil {

@@ -244,7 +244,7 @@ func await[E Event](t testing.TB, events <-chan Event) E {
 				return e
 			}
 			if e, ok := ev.(Received); ok {
-				Release(e.Data)
+				e.Release()
 			}
 		case <-late:
 			var none E

@@ -3,7 +3,6 @@ package exchange
 import (
 	"math/bits"
 
-	"github.com/libp2p/go-buffer-pool"
 	"github.com/shoal-p2p/shoal/exchange/pb"
 )
 
@@ -15,12 +14,12 @@ type pendingKey struct {
 // incoming is a piece on its way: the blocks come straight into data.
 // Guarded by Session.mu, but data itself while busy belongs to the reader.
 type incoming struct {
-	data      []byte // nil until the first block comes
-	size      int    // bytes of the piece
-	missing   uint32 // one bit a block; MaxLeaf is 32 blocks
-	busy      bool   // the reader is filling data
+	data      *buffer // nil until the first block comes
+	size      int     // bytes of the piece
+	missing   uint32  // one bit a block; MaxLeaf is 32 blocks
+	busy      bool    // the reader is filling data: it alone changes missing
 	cancelled bool
-	copied    *cached // for those to whom it is passed on as it comes; nil: it is not
+	lent      *cached // data, for those to whom it is passed on as it comes; nil: it is not
 }
 
 func (in *incoming) cancel() {
@@ -41,15 +40,8 @@ func (in *incoming) came() int {
 // free gives the buffer of a cancelled piece back, once nobody fills it.
 func (in *incoming) free() {
 	if in.cancelled && !in.busy && in.data != nil {
-		Release(in.data)
+		in.data.release()
 		in.data = nil
-	}
-}
-
-// Release gives the buffer of a Received event back.
-func Release(b []byte) {
-	if cap(b) > 0 {
-		pool.Put(b)
 	}
 }
 
@@ -192,30 +184,28 @@ func (s *Session) take(f frame) (key pendingKey, in *incoming, err error) {
 		return key, nil, nil
 	}
 	if in.data == nil {
-		in.data = pool.Get(in.size)
+		in.data = newBuffer(in.size)
 	}
 	in.busy = true
 	return key, in, nil
 }
 
-// filled notes n blocks that came. It returns how many of them were missing, and
-// whether the piece was cancelled meanwhile; and, if it is passed on, how many it has
-// from the first one on.
-func (s *Session) filled(in *incoming, block, n int) (fresh, passes int, over bool) {
+// filled notes n blocks that came. It returns whether the piece was cancelled
+// meanwhile; and, if it is passed on, how many it has from the first one on.
+func (s *Session) filled(in *incoming, block, n int) (passes int, over bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	news := in.missing & (uint32(1<<n-1) << block)
-	in.missing &^= news
-	if in.copied != nil && !in.cancelled && news != 0 {
-		in.copy(news)
+	in.missing &^= uint32(1<<n-1) << block
+	if in.lent != nil && !in.cancelled {
+		in.lent.missing = in.missing
 		passes = in.prefix()
 	}
-	return bits.OnesCount32(news), passes, in.cancelled
+	return passes, in.cancelled
 }
 
 // rest ends the filling of a piece. It returns the piece if it is whole, and
 // whether it was cancelled.
-func (s *Session) rest(key pendingKey, in *incoming) (whole []byte, over bool) {
+func (s *Session) rest(key pendingKey, in *incoming) (whole *buffer, over bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	in.busy = false

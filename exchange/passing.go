@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/shoal-p2p/shoal/exchange/pb"
+	"github.com/shoal-p2p/shoal/merkle"
 )
 
 // maxPassing bounds the pieces of a root that are passed on as they come, each a
@@ -15,8 +16,8 @@ const maxPassing = 32
 // passing is a piece that is passed on to others while it comes. It is provisional:
 // nobody knows yet whether it is right, and those who ask for it were told so.
 type passing struct {
-	from   *Session
-	copied *cached // what has come, as the server sends it
+	from *Session
+	lent *cached // what has come, as the server sends it
 }
 
 // Pass has a piece that was requested of s passed on to other peers as it comes. It
@@ -27,10 +28,8 @@ func (r *Root) Pass(s *Session, piece int) {
 	if !ok || !r.mayPass(piece) || !r.x.server.worth(r, piece) {
 		return
 	}
-	c := r.x.server.cache.lend(p)
-	came := s.passOn(r, piece, c)
-	if came == 0 {
-		r.x.server.cache.release(c)
+	c, came := s.passOn(r, piece, p)
+	if c == nil {
 		return
 	}
 	r.mu.Lock()
@@ -62,31 +61,21 @@ func (r *Root) mayPass(piece int) bool {
 	return r.passing[piece] == nil && len(r.passing) < maxPassing && len(r.joined) > 1 && !r.have.Has(piece)
 }
 
-// passOn has the blocks of a piece that comes from s copied to c, too, those that
-// have come at once. It returns how many these are, from the first one on.
-func (s *Session) passOn(r *Root, piece int, c *cached) int {
+// passOn lends a piece that comes from s to those to whom it is passed on, and returns
+// how many blocks have come, from the first one on; nil without any.
+func (s *Session) passOn(r *Root, piece int, p merkle.Piece) (c *cached, came int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	in := s.pending[pendingKey{r, piece}]
-	if in == nil || in.data == nil || in.copied != nil || in.prefix() == 0 {
-		return 0
+	if in == nil || in.data == nil || in.lent != nil || in.prefix() == 0 {
+		return nil, 0
 	}
-	in.copied = c
-	in.copy(^in.missing & (1<<blocks(in.size) - 1))
-	return in.prefix()
+	in.lent = lent(p, in.data, in.missing)
+	return in.lent, in.prefix()
 }
 
 // prefix is how many blocks have come, from the first one on.
 func (in *incoming) prefix() int { return min(bits.TrailingZeros32(in.missing), blocks(in.size)) }
-
-// copy copies blocks, one bit each, for those to whom they are passed on.
-func (in *incoming) copy(fresh uint32) {
-	for ; fresh != 0; fresh &= fresh - 1 {
-		from := bits.TrailingZeros32(fresh) * Block
-		copy(in.copied.data[from:min(from+Block, in.size)], in.data[from:])
-	}
-	in.copied.missing = in.missing
-}
 
 // passed ends the passing on of a piece that is here now. mu is held.
 func (r *Root) passed(piece int) {
@@ -95,10 +84,10 @@ func (r *Root) passed(piece int) {
 		return
 	}
 	delete(r.passing, piece)
-	if f.from.unpass(r, piece, f.copied) {
-		r.x.server.cache.adopt(f.copied)
+	if f.from.unpass(r, piece, f.lent) {
+		r.x.server.cache.adopt(f.lent)
 	}
-	r.x.server.cache.release(f.copied)
+	r.x.server.cache.release(f.lent)
 	r.x.server.whole(r, piece)
 }
 
@@ -111,8 +100,8 @@ func (r *Root) retract(which func(piece int, from *Session) bool) {
 			continue
 		}
 		delete(r.passing, piece)
-		f.from.unpass(r, piece, f.copied)
-		r.x.server.cache.release(f.copied)
+		f.from.unpass(r, piece, f.lent)
+		r.x.server.cache.release(f.lent)
 		r.x.server.withdraw(r, piece)
 		gone.Add(piece)
 	}
@@ -120,20 +109,20 @@ func (r *Root) retract(which func(piece int, from *Session) bool) {
 	r.lose(&gone)
 }
 
-// passes reports whether a piece that comes from s is copied to c, or has come.
+// passes reports whether a piece that comes from s is lent as c, or has come.
 func (s *Session) passes(r *Root, piece int, c *cached) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	in := s.pending[pendingKey{r, piece}]
-	return c.missing == 0 || in != nil && in.copied == c
+	return c.missing == 0 || in != nil && in.lent == c
 }
 
-// unpass ends the copying of a piece, and reports whether it is whole.
+// unpass ends the lending of a piece that comes, and reports whether it is whole.
 func (s *Session) unpass(r *Root, piece int, c *cached) (whole bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if in := s.pending[pendingKey{r, piece}]; in != nil && in.copied == c {
-		in.copied = nil
+	if in := s.pending[pendingKey{r, piece}]; in != nil && in.lent == c {
+		in.lent = nil
 	}
 	return c.missing == 0
 }
@@ -163,8 +152,8 @@ func (r *Root) lend(piece int) *cached {
 	if f == nil {
 		return nil
 	}
-	r.x.server.cache.use(f.copied)
-	return f.copied
+	r.x.server.cache.use(f.lent)
+	return f.lent
 }
 
 // serves reports whether a piece is here, or passed on.

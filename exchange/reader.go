@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/bits"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -117,7 +118,7 @@ func (s *Session) readFrame(r io.Reader, head []byte) error {
 	case over:
 		key.root.deliver(Wasted{From: s, Bytes: int(f.length)})
 	case whole != nil:
-		key.root.deliver(Received{From: s, Piece: key.piece, Data: whole})
+		key.root.deliver(Received{From: s, Piece: key.piece, Data: whole.bytes, of: whole})
 	}
 	return nil
 }
@@ -130,38 +131,42 @@ func (s *Session) ack(f frame) {
 }
 
 // fill reads the bytes of a frame in steps, so that the owner sees progress on
-// slow paths. What is left of a piece that is cancelled meanwhile is discarded.
+// slow paths. What is left of a piece that is cancelled meanwhile is discarded, and
+// so are blocks that are here: they may be on their way to others.
 func (s *Session) fill(r io.Reader, f frame, key pendingKey, in *incoming) error {
 	const (
 		step = 256 << 10             // four events a MiB keep the owner's inbox cheap on fast paths
 		slow = 20 * time.Millisecond // on slower ones each block is one
 	)
 	from := int(f.first) * Block
-	body := in.data[from : from+int(f.length)]
+	body := in.data.bytes[from : from+int(f.length)]
 	block, told := int(f.first), time.Now()
 	for at := 0; at < len(body); {
 		n := min(len(body)-at, Block)
+		lacking := bits.TrailingZeros32(^(in.missing >> block)) // blocks, from this one on
+		if lacking == 0 {
+			if err := s.discard(r, n); err != nil {
+				return err
+			}
+			key.root.deliver(Wasted{From: s, Bytes: n})
+			at, block = at+n, block+1
+			continue
+		}
 		if time.Since(told) < slow {
-			n = min(len(body)-at, step)
+			n = min(len(body)-at, step, lacking*Block)
 		}
 		if err := s.x.down.readFull(s.ctx, s.Path(), r, body[at:at+n]); err != nil {
 			return unexpectedEOF(err)
 		}
-		fresh, passes, over := s.filled(in, block, blocks(n))
-		useful := min(n, fresh*Block)
-		s.x.server.onReceived(s, useful)
+		passes, over := s.filled(in, block, blocks(n))
+		s.x.server.onReceived(s, n)
 		if over {
 			return s.discard(r, len(body)-at-n)
 		}
 		if passes > 0 {
 			key.root.more(s, key.piece, passes)
 		}
-		if fresh > 0 {
-			key.root.deliver(Arrived{From: s, Piece: key.piece, N: fresh})
-		}
-		if useful < n {
-			key.root.deliver(Wasted{From: s, Bytes: n - useful})
-		}
+		key.root.deliver(Arrived{From: s, Piece: key.piece, N: blocks(n)})
 		at, block, told = at+n, block+blocks(n), time.Now()
 	}
 	return nil

@@ -44,7 +44,7 @@ func TestRequestInParts(t *testing.T) {
 			if !bytes.Equal(ev.Data, c.pieces[ev.Piece]) {
 				t.Errorf("piece %d differs", ev.Piece)
 			}
-			Release(ev.Data)
+			ev.Release()
 		case Rejected, Gone:
 			t.Fatalf("%+v", ev)
 		}
@@ -92,7 +92,7 @@ func TestCancel(t *testing.T) {
 		switch ev := (<-events).(type) {
 		case Received:
 			got = ev.Piece
-			Release(ev.Data)
+			ev.Release()
 		case Wasted:
 			wasted += ev.Bytes
 		}
@@ -111,8 +111,7 @@ func TestCancelWhileFilled(t *testing.T) {
 	t.Parallel()
 	c := makeContent(t, 11, 1<<20, merkle.UnixFSv1)
 	_, _, r, _, s := seeded(t, c, Config{})
-	data := make([]byte, 1000)
-	key, in := pendingKey{r, 0}, &incoming{data: data, size: len(data), missing: 1, busy: true}
+	key, in := pendingKey{r, 0}, &incoming{data: newBuffer(1000), size: 1000, missing: 1, busy: true}
 	s.mu.Lock()
 	s.pending[key] = in
 	s.mu.Unlock()
@@ -120,11 +119,11 @@ func TestCancelWhileFilled(t *testing.T) {
 	if in.data == nil {
 		t.Fatal("the buffer went back to the pool while it was filled")
 	}
-	if _, _, over := s.filled(in, 0, 1); !over {
+	if _, over := s.filled(in, 0, 1); !over {
 		t.Error("the reader is not told")
 	}
 	if whole, over := s.rest(key, in); whole != nil || !over || in.data != nil {
-		t.Errorf("%d bytes, cancelled: %v, buffer of %d", len(whole), over, len(in.data))
+		t.Errorf("whole: %v, cancelled: %v, buffer: %v", whole != nil, over, in.data)
 	}
 }
 
@@ -148,7 +147,7 @@ func TestReject(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	r.Request(s, []Ask{{Piece: 0, Count: 16, Size: 1 << 20}})
-	Release(await[Received](t, events).Data)
+	await[Received](t, events).Release()
 
 	off, _, r, events, s := seeded(t, c, Config{Upload: Limit{Rate: -1, LAN: true}})
 	r.Request(s, []Ask{{Piece: 0, Count: 16, Size: 1 << 20}})

@@ -69,7 +69,7 @@ func (r *Root) deliver(e Event) {
 		}
 	}
 	if got, ok := e.(Received); ok {
-		Release(got.Data)
+		got.Release()
 	}
 }
 

@@ -165,10 +165,10 @@ func TestOwnerComesBack(t *testing.T) {
 		}
 		// What was asked of it before, during and after is served.
 		r1.Request(n[1].x.session(n[0].h.ID()), []Ask{{Piece: 0, Count: 16, Size: 1 << 20}})
-		Release(await[Received](t, e1).Data)
+		await[Received](t, e1).Release()
 		r0.Close()
 		r1.Request(n[1].x.session(n[0].h.ID()), []Ask{{Piece: 1, Count: 16, Size: 1 << 20}})
-		Release(await[Received](t, e1).Data)
+		await[Received](t, e1).Release()
 	}
 }
 

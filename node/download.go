@@ -329,9 +329,9 @@ func (d *download) discard(ev exchange.Event) {
 			os.Remove(ev.file)
 		}
 	case verified:
-		exchange.Release(ev.data)
+		ev.release()
 	case exchange.Received:
-		exchange.Release(ev.Data)
+		ev.Release()
 	}
 }
 

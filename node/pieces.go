@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/libp2p/go-buffer-pool"
 	"github.com/shoal-p2p/shoal/cdnfallback/policy"
 	"github.com/shoal-p2p/shoal/exchange"
 	"github.com/shoal-p2p/shoal/exchange/pick"
@@ -22,12 +23,22 @@ const (
 
 // arrival is a piece that waits to be verified.
 type arrival struct {
-	piece  int
-	data   []byte
-	from   *exchange.Session // nil if it came from source
-	source *source
-	reason policy.Reason
-	batch  *sync.WaitGroup // of one origin request: its end is told after its pieces
+	piece    int
+	data     []byte
+	from     *exchange.Session // nil if it came from source
+	received exchange.Received // if from is set: whose data it is
+	source   *source
+	reason   policy.Reason
+	batch    *sync.WaitGroup // of one origin request: its end is told after its pieces
+}
+
+// release gives data back.
+func (a arrival) release() {
+	if a.from != nil {
+		a.received.Release()
+	} else {
+		pool.Put(a.data)
+	}
 }
 
 // verified is an arrival that was hashed and, if right, written.

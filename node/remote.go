@@ -268,7 +268,7 @@ func (d *download) onArrived(now time.Time, ev exchange.Arrived) {
 }
 
 func (d *download) onReceived(ev exchange.Received) {
-	d.verify <- arrival{piece: ev.Piece, data: ev.Data, from: ev.From}
+	d.verify <- arrival{piece: ev.Piece, data: ev.Data, from: ev.From, received: ev}
 }
 
 // onMet takes peers that a peer knows as candidates.
@@ -283,7 +283,7 @@ func (d *download) onMet(now time.Time, ev exchange.Met) {
 
 // onVerified takes a piece that a worker has hashed and written, or refused.
 func (d *download) onVerified(now time.Time, ev verified) {
-	exchange.Release(ev.data)
+	ev.release()
 	p := d.table.Pieces[ev.piece]
 	var r *remote
 	if ev.from != nil {

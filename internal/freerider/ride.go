@@ -234,7 +234,7 @@ func (r *ride) onMet(ev exchange.Met) {
 }
 
 func (r *ride) onPiece(ev exchange.Received) error {
-	defer exchange.Release(ev.Data)
+	defer ev.Release()
 	if of := r.peers[ev.From]; of != nil {
 		delete(of.asked, ev.Piece)
 	}
