@@ -3,6 +3,8 @@ package dht
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -52,14 +54,16 @@ func (k *Kad) keepFull(ctx context.Context) {
 }
 
 // lookAround fills the routing table. In a small swarm who looks for himself is
-// named everybody; otherwise, or with all, kad-dht refreshes the buckets and asks
-// those who were silent for long.
+// named everybody, and in one of up to some 40 some of the other half of all keys,
+// so that no bucket is left to look for; otherwise, or with all, kad-dht refreshes
+// the buckets and asks those who were silent for long.
 func (k *Kad) lookAround(ctx context.Context, all bool) {
 	if k.Size() == 0 {
 		return
 	}
 	if !all {
-		if nearest, err := k.lookup(ctx, string(k.host.ID())); err != nil || len(nearest) < smallSwarm {
+		self := k.host.ID()
+		if nearest, err := k.lookup(ctx, string(self)); err != nil || len(nearest) < smallSwarm || apart(self, nearest) {
 			return
 		}
 	}
@@ -67,6 +71,14 @@ func (k *Kad) lookAround(ctx context.Context, all bool) {
 	case <-k.dht.RefreshRoutingTable():
 	case <-ctx.Done():
 	}
+}
+
+// apart reports whether one of the peers is not in the half of all keys that self is
+// in: of those nearest to self, the last ones, if there are few in its half. A key is
+// the hash of a peer ID.
+func apart(self peer.ID, nearest []peer.ID) bool {
+	half := func(p peer.ID) byte { return sha256.Sum256([]byte(p))[0] >> 7 }
+	return slices.ContainsFunc(nearest, func(p peer.ID) bool { return half(p) != half(self) })
 }
 
 // lookup asks for the servers nearest to a key, and notes when they were all.

@@ -79,6 +79,19 @@ func TestRefreshSmall(t *testing.T) {
 	})
 }
 
+// Of those nearest to a node the last one tells how many there are in its half of the
+// keys: when it is from the other half, there are less than were asked for.
+func TestApart(t *testing.T) {
+	t.Parallel()
+	low, high := peer.ID("b"), peer.ID("a") // whose hashes begin with 3e and ca
+	if !apart(low, []peer.ID{low, high}) || !apart(high, []peer.ID{high, low}) {
+		t.Error("a peer of the other half is not seen")
+	}
+	if apart(low, []peer.ID{low, "d"}) || apart(low, nil) { // 18
+		t.Error("a peer of the same half is taken for one of the other")
+	}
+}
+
 func TestProbedAgain(t *testing.T) {
 	t.Parallel()
 	var p probed
