@@ -119,9 +119,7 @@ func (s *Session) send(m *pb.Message) {
 // session ends, so that no event loop ever waits for a peer.
 func (s *Session) post(m *pb.Message) { s.queue(outgoing{m: m}) }
 
-// postLater is post of what may wait for the next message, up to patientFor.
-func (s *Session) postLater(m *pb.Message) { s.queue(outgoing{m: m, patient: true}) }
-
+// queue is post, also of what may wait for the next message, up to patientFor.
 func (s *Session) queue(o outgoing) {
 	if s.queued.Add(int64(proto.Size(o.m))) <= outBytes {
 		select {

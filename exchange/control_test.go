@@ -58,6 +58,25 @@ func TestPatientButSeeds(t *testing.T) {
 	})
 }
 
+// Where enough have a piece, who lacks it hears later, too.
+func TestPatientWhereEnoughHave(t *testing.T) {
+	rawInVirtualTime(t, enough+1, Config{}, func(t *testing.T, n *node, p []*rawPeer) {
+		r := had(t, n, p)
+		for _, q := range p[:enough] {
+			q.say(haveMessage(1, false, []uint32{1, 1}))
+		}
+		time.Sleep(time.Second)
+		start := time.Now()
+		r.Have(1)
+		for h := listen(p[enough], (*pb.Message).GetHave); h.Runs[0] != 1; {
+			h = listen(p[enough], (*pb.Message).GetHave)
+		}
+		if took := time.Since(start); took < 200*time.Millisecond || took > 400*time.Millisecond {
+			t.Errorf("it hears after %v", took)
+		}
+	})
+}
+
 // What is patient goes with the next message, and before it.
 func TestPatientRides(t *testing.T) {
 	for name, next := range map[string]func(r *Root, p *rawPeer){

@@ -36,25 +36,33 @@ func (s *Session) noteUnhave(r *Root) {
 }
 
 // lacking returns our handle of r, 0 for none, whether the peer is to be told soon that
-// pieces are here, and which of others it lacks. Who lacks one asks for it, and who has
-// all judges by it who passes on what he gives.
-func (s *Session) lacking(r *Root, pieces, others []int) (handle uint32, soon bool, which []int) {
+// pieces are here or others are coming, and which of these it lacks. Who lacks a scarce
+// one asks for it, and who has all judges by it who passes on what he gives.
+func (s *Session) lacking(r *Root, pieces, others []int, scarce *HaveMap) (handle uint32, soon bool, which []int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m := s.members[r]
 	if m == nil {
 		return 0, false, nil
 	}
-	soon = m.all && len(pieces) > 0
 	for _, p := range pieces {
-		soon = soon || !m.has.Has(p)
+		soon = soon || scarce.Has(p) && (m.all || !m.has.Has(p))
 	}
 	for _, p := range others {
 		if !m.all && !m.has.Has(p) {
 			which = append(which, p)
+			soon = soon || scarce.Has(p)
 		}
 	}
 	return m.ours, soon, which
+}
+
+// told reports whether a peer told that it has a piece.
+func (s *Session) told(r *Root, piece int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.members[r]
+	return m != nil && (m.all || m.has.Has(piece))
 }
 
 // hasAll reports whether a peer told that it has all of r.

@@ -112,7 +112,8 @@ func (r *Root) refresh(h Held) {
 	}
 }
 
-// Have says that pieces are here now; peers learn of it within 100 ms.
+// Have says that pieces are here now; peers learn of it within 100 ms, or 0.3 s where
+// that does not matter.
 func (r *Root) Have(pieces ...int) {
 	r.mu.Lock()
 	for _, p := range pieces {
@@ -126,8 +127,8 @@ func (r *Root) Have(pieces ...int) {
 }
 
 // announce sends the fresh pieces to every peer that opened the root, and which are
-// coming. Who has them already, but not all, has no hurry; nobody
-// is told that a piece is coming that he has.
+// coming. There is no hurry where enough have a piece, and for who has it already, but
+// not all; nobody is told that a piece is coming that he has.
 func (r *Root) announce() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -135,9 +136,10 @@ func (r *Root) announce() {
 	slices.Sort(r.fresh)
 	fresh := slices.DeleteFunc(slices.Compact(r.fresh), func(p int) bool { return !r.have.Has(p) })
 	r.coming, r.fresh = nil, nil
+	scarce := r.scarce(fresh, coming)
 	lists := slices.Collect(runLists(runsOf(slices.Values(fresh))))
 	for s := range r.joined {
-		handle, soon, wanted := s.lacking(r, fresh, coming)
+		handle, soon, wanted := s.lacking(r, fresh, coming, scarce)
 		if handle == 0 {
 			continue
 		}
@@ -145,16 +147,33 @@ func (r *Root) announce() {
 		for _, nums := range lists {
 			m := haveMessage(handle, false, nums)
 			m.GetHave().Partial, told = told, nil
-			if soon || len(wanted) > 0 {
-				s.post(m)
-			} else {
-				s.postLater(m)
-			}
+			s.queue(outgoing{m, !soon})
 		}
 		if len(told) > 0 {
-			s.post(partialMessage(handle, told))
+			s.queue(outgoing{partialMessage(handle, told), !soon})
 		}
 	}
+}
+
+// enough is how many peers have a piece when it does not matter any more who is next:
+// it takes each of them longer to send it than others wait for the news.
+const enough = 4
+
+// scarce are those of pieces that fewer than enough peers have told of. mu is held.
+func (r *Root) scarce(pieces ...[]int) *HaveMap {
+	var few HaveMap
+	for p := range slices.Values(slices.Concat(pieces...)) {
+		n := 0
+		for s := range r.joined {
+			if n < enough && s.told(r, p) {
+				n++
+			}
+		}
+		if n < enough {
+			few.Add(p)
+		}
+	}
+	return &few
 }
 
 // post sends a message to every peer of the root. mu is held.
