@@ -84,3 +84,29 @@ func TestTiedCame(t *testing.T) {
 	}
 	t.Fatal("nothing was asked tied")
 }
+
+// What a seed on trial is asked for in place of a piece that others have by now takes
+// its place: it need not be offered. Else who meets a seed in a crowd has nothing there
+// that is sent to him while others ask for more.
+func TestTrialSwap(t *testing.T) {
+	t.Parallel()
+	p := New(Config{}, slices.Repeat([]int{256 << 10}, 16), rand.New(rand.NewPCG(1, 2)))
+	p.WantAll(epoch)
+	for _, key := range []PeerKey{"seed", "b"} {
+		p.OnPeer(epoch, key, WAN, 0)
+	}
+	p.OnHave(epoch, "seed", 0, 16)
+	first := slices.DeleteFunc(p.Advance(epoch).Requests, func(q Request) bool { return q.Tied })
+	if len(first) != 1 {
+		t.Fatalf("it is asked %+v, want one piece that it sends", first)
+	}
+	p.OnHave(epoch, "b", first[0].Piece, 1)
+	plan := p.Advance(epoch)
+	if !slices.Contains(plan.Cancels, Cancel{"seed", first[0].Piece}) {
+		t.Fatalf("what b has waits: %+v", plan)
+	}
+	next := slices.DeleteFunc(slices.Clone(plan.Requests), func(q Request) bool { return q.Tied || q.Peer != "seed" })
+	if len(next) != 1 {
+		t.Errorf("it is asked %+v instead, want one piece that it sends", plan.Requests)
+	}
+}

@@ -181,4 +181,4 @@ func (u *Uploads) toOffer(p *peer) int {
 }
 
 // gratisOnly reports whether a peer begins nothing now but what is of its free set.
-func (u *Uploads) gratisOnly(p *peer) bool { return p.turn <= 0 && p.gratis > 0 && !p.gave }
+func (u *Uploads) gratisOnly(p *peer) bool { return p.gratis > 0 && !p.gave }

@@ -55,3 +55,23 @@ func TestComingIsOwedWhole(t *testing.T) {
 		t.Errorf("%d offers of a piece of which two blocks are here", len(o))
 	}
 }
+
+// A newcomer whose turn ended since he took its piece back is offered what is free,
+// and not sent something else.
+func TestFreeAfterTurn(t *testing.T) {
+	t.Parallel()
+	l := newLine(3<<20, time.Millisecond)
+	newcomer, giver := peerOf(0), peerOf(1)
+	l.u.OnPeer(l.now, newcomer, ledger.Balance{})
+	l.u.Queue(l.now, newcomer, Part{Root: 1, Count: 16, Size: 16 * block})
+	l.u.Next(l.now)
+	l.u.Cancel(l.now, newcomer, 1, 0)
+	l.u.OnPeer(l.now, giver, ledger.Balance{Received: 1, Sent: 64 << 20})
+	l.u.Queue(l.now, giver, Part{Root: 1, Piece: 1, Count: 1, Size: block})
+	l.u.Queue(l.now, newcomer, Part{Root: 1, Piece: 2, Count: 1, Size: block})
+	l.u.Queue(l.now, newcomer, Part{Root: 1, Piece: 3, Count: 1, Size: block, Tied: true, Free: true})
+	l.u.Next(l.now)
+	if o := l.u.Offers(); len(o) != 1 || o[0] != (Offer{newcomer, 1, 3}) {
+		t.Errorf("offers %v", o)
+	}
+}

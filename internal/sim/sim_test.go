@@ -115,9 +115,9 @@ func TestRide(t *testing.T) {
 			t.Parallel()
 			ride.Rides = true
 			r := New(rides(ride)).Run()
-			if r.Missing > 0 || r.Ride() < 2 || r.Median() > alone*28/25 {
-				t.Errorf("%d did not finish; riders took %.2f of the time of others, these %.2f of theirs alone",
-					r.Missing, r.Ride(), r.Median().Seconds()/alone.Seconds())
+			if r.Missing > 0 || r.Ride() < 2 || r.Median() > alone*28/25 || r.Last() > alone*6/5 {
+				t.Errorf("%d did not finish; riders took %.2f of the time of others, these %.2f of theirs alone, the last %.2f",
+					r.Missing, r.Ride(), r.Median().Seconds()/alone.Seconds(), r.Last().Seconds()/alone.Seconds())
 			}
 		})
 	}
