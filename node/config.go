@@ -85,6 +85,8 @@ type FetchOptions struct {
 	cached bool   // fetch it for others, as long as there is room; of a cache
 
 	// Progress, if not nil, is called from one goroutine, at most every 100 ms
-	// and on each change of Progress.Waiting; it must not block.
+	// and on each change of Progress.Waiting; it must not block. With Terse it is
+	// called on these changes alone: each call wakes a process.
 	Progress func(Progress) `json:"-"`
+	Terse    bool
 }

@@ -122,3 +122,22 @@ func TestCancel(t *testing.T) {
 		t.Errorf("roots %+v; want one that waits for a resume", s.Roots)
 	}
 }
+
+// Who wants few words is told when the reason to wait changes, and of nothing else.
+func TestTerse(t *testing.T) {
+	t.Parallel()
+	data := noise(97, 2*mib)
+	a, b := start(t, upload("2MB/s")), start(t)
+	target := share(t, a, put(t, "data.bin", data), AddOptions{})
+	opt := from(a)
+	opt.Terse = true
+	last, calls := "nothing yet", 0
+	opt.Progress = func(p Progress) {
+		if calls++; p.Waiting == last {
+			t.Errorf("told again of %q, with %d bytes", p.Waiting, p.Have)
+		}
+		last = p.Waiting
+	}
+	mustGet(t, b, target, opt, data)
+	t.Logf("%d calls", calls)
+}

@@ -57,7 +57,7 @@ func (d *download) report(now time.Time, force bool) time.Time {
 	t.last, t.at, t.bytes = now, now, have
 	p := d.progress()
 	d.n.note(d, p, t)
-	if d.opt.Progress != nil {
+	if d.opt.Progress != nil && (changed || !d.opt.Terse) {
 		d.opt.Progress(p)
 	}
 	if d.lacking == 0 && d.phase == fetching {

@@ -40,9 +40,8 @@ func (r *Reach) watch(sub event.Subscription) {
 }
 
 // mapped reports whether a router forwards a port: an address of the internet is
-// among those of this host that is no interface's.
-func (r *Reach) mapped() bool {
-	own := interfaces()
+// among those of this host that is none of its own, the interfaces'.
+func (r *Reach) mapped(own []netip.Addr) bool {
 	all, ok := r.inner.(interface{ AllAddrs() []ma.Multiaddr })
 	return ok && slices.ContainsFunc(all.AllAddrs(), func(a ma.Multiaddr) bool {
 		at, _, ok := endpoint(a)
@@ -109,7 +108,8 @@ func (r *Reach) mind() {
 			return
 		case <-tick.C:
 		}
-		own, mapped := interfaces(), r.mapped() // libp2p does not tell of a mapping while relays stand for its addresses
+		own := interfaces()
+		mapped := r.mapped(own) // libp2p does not tell of a mapping while relays stand for its addresses
 		r.mu.Lock()
 		gone, changed := r.book.OnInterfaces(own)
 		r.book.OnMapped(mapped)

@@ -46,7 +46,7 @@ func runCat(c *cli.Context, sh *shell) (err error) {
 	}
 	defer s.done(c.Context, sh, &err)
 	w := &watch{sh: sh} // no bar: stdout may be the same terminal
-	opt.Progress = w.show
+	w.follow(&opt)
 	found, err := sh.resolveRoot(c.Context, s, target, &opt)
 	if err != nil {
 		return interrupted(c.Context, err)

@@ -39,7 +39,7 @@ func runFind(c *cli.Context, sh *shell) (err error) {
 	}
 	defer s.done(c.Context, sh, &err)
 	w := &watch{sh: sh}
-	opt.Progress = w.show
+	w.follow(&opt)
 	all := []node.Provider{}
 	var failed error
 	err = s.Find(c.Context, target, opt, func(p node.Provider) {

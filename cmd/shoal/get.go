@@ -119,7 +119,7 @@ func (sh *shell) look(c *cli.Context, cfg node.Config, target wanted, opt node.F
 func (sh *shell) fetch(ctx context.Context, s *session, target merkle.Target, opt node.FetchOptions) (*node.Result, error) {
 	opt.Name = contentName(target, filepath.Base(opt.Output))
 	w := newWatch(sh)
-	opt.Progress = w.show
+	w.follow(&opt)
 	result, err := s.Fetch(ctx, target, opt)
 	w.stop()
 	if err != nil {

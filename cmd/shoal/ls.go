@@ -33,7 +33,7 @@ func runLs(c *cli.Context, sh *shell) (err error) {
 	}
 	defer s.done(c.Context, sh, &err)
 	w := &watch{sh: sh}
-	opt.Progress = w.show
+	w.follow(&opt)
 	found, err := sh.resolveRoot(c.Context, s, target, &opt)
 	if err != nil {
 		return interrupted(c.Context, err)

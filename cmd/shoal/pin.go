@@ -30,7 +30,7 @@ func runPin(c *cli.Context, sh *shell) (err error) {
 		return err
 	}
 	w := newWatch(sh)
-	opt.Progress = w.show
+	w.follow(&opt)
 	p, err := sh.pin(c, target, opt)
 	w.stop()
 	if err != nil {

@@ -28,6 +28,9 @@ func newWatch(sh *shell) *watch {
 	return w
 }
 
+// follow has a fetch shown.
+func (w *watch) follow(opt *node.FetchOptions) { opt.Progress, opt.Terse = w.show, w.bar == nil }
+
 // show is FetchOptions.Progress.
 func (w *watch) show(p node.Progress) {
 	if w.bar != nil {
