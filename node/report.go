@@ -298,7 +298,7 @@ func (d *download) became(id peer.ID) string {
 	case errors.Is(c.err, context.DeadlineExceeded):
 		return "timed out"
 	case c.err != nil:
-		return c.err.Error()
+		return undialled(c.err)
 	case c.state != answered || d.peers[id] == nil:
 		return "no answer"
 	case d.table == nil:
