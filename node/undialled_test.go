@@ -25,7 +25,7 @@ func TestUndialled(t *testing.T) {
 		want string
 	}{
 		{errors.New("no addresses"), "no addresses"},
-		{&p2pswarm.DialError{Peer: peer.ID("p"), Cause: p2pswarm.ErrNoAddresses}, "failed to dial p: " + p2pswarm.ErrNoAddresses.Error()},
+		{&p2pswarm.DialError{Peer: peer.ID("p"), Cause: p2pswarm.ErrNoAddresses}, "failed to dial 2w: no addresses"},
 		{&p2pswarm.DialError{DialErrors: []p2pswarm.TransportError{at(tcp, refused)}}, "its address fails: connection refused"},
 		{
 			fmt.Errorf("dial: %w", &p2pswarm.DialError{Cause: p2pswarm.ErrAllDialsFailed, DialErrors: []p2pswarm.TransportError{
