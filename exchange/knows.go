@@ -57,12 +57,19 @@ func (s *Session) lacking(r *Root, pieces, others []int, scarce *HaveMap) (handl
 	return m.ours, soon, which
 }
 
-// told reports whether a peer told that it has a piece.
-func (s *Session) told(r *Root, piece int) bool {
+// tally adds one to the holders of each of pieces that the peer told that it has.
+func (s *Session) tally(r *Root, pieces, holders []int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m := s.members[r]
-	return m != nil && (m.all || m.has.Has(piece))
+	if m == nil {
+		return
+	}
+	for i, p := range pieces {
+		if m.all || m.has.Has(p) {
+			holders[i]++
+		}
+	}
 }
 
 // hasAll reports whether a peer told that it has all of r.

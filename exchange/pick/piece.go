@@ -151,7 +151,7 @@ func (p *Picker) begin(q *peer, i int) *attempt {
 		piece:  i,
 		blocks: max(1, (int(p.pieces[i].size)+p.cfg.Block-1)/p.cfg.Block),
 		at:     p.now,
-		tied:   q.comes(),
+		tied:   q.comes(nil),
 	}
 	q.tries = append(q.tries, a)
 	p.started = append(p.started, a)

@@ -10,18 +10,14 @@ import "slices"
 // onTrial reports whether a further piece has to wait.
 func (q *peer) onTrial() bool { return !q.honest && len(q.tries) > 0 }
 
-// comes reports whether one on trial is bound to send a piece, or was asked for one
-// that it need not offer.
-func (q *peer) comes() bool {
-	return !q.honest && slices.ContainsFunc(q.tries, func(a *attempt) bool { return a.bound() || !a.tied })
+// comes reports whether a peer on trial is bound to send a piece, or was asked for one
+// that it need not offer, in another attempt than this.
+func (q *peer) comes(but *attempt) bool {
+	return !q.honest && slices.ContainsFunc(q.tries, func(a *attempt) bool { return a != but && (a.bound() || !a.tied) })
 }
 
 // waits reports whether an attempt has to wait for another at the same peer.
-func (a *attempt) waits() bool {
-	return a.tied && !a.peer.honest && slices.ContainsFunc(a.peer.tries, func(b *attempt) bool {
-		return b != a && (b.bound() || !b.tied)
-	})
-}
+func (a *attempt) waits() bool { return a.tied && a.peer.comes(a) }
 
 // crowd has those on trial asked for more that wait, now that not all peers are seeds.
 func (p *Picker) crowd() {

@@ -14,7 +14,7 @@ type Result struct {
 	Left      int             // of them, those that left
 	Origin    float64         // copies that the origin sent
 	Bound     time.Duration   // max(F/u_s, F/d_min, N*F/(u_s+sum u_i)): no schedule is faster; for peers that arrive together
-	Allowed   time.Duration   // the mean time of downloaders that arrive when they do, if the lines were always full; 0 with an origin
+	Allowed   time.Duration   // the mean time of downloaders that arrive when they do, if the lines were always full; 0 without a holder
 	Chunked   time.Duration   // the bound when only whole pieces are passed on, algorithms.md 1.2
 	Copies    float64         // that the holders sent
 	Spread    float64         // that they had sent when every piece was elsewhere too; negative: never
