@@ -12,7 +12,8 @@ var epoch = time.Unix(1_700_000_000, 0)
 
 // FuzzLedger plays a random string of events and holds after each: Next names
 // a peer that waits, and names one whenever anybody does (work conserving);
-// balances are the sums of what was told; served one by one, everybody's queue
+// balances are the sums of what was told; nobody becomes an insider without being
+// counted by Insiders; served one by one, everybody's queue
 // ends.
 func FuzzLedger(f *testing.F) {
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -25,7 +26,7 @@ func FuzzLedger(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, script []byte) {
 		w := &world{t: t, l: New(Config{}, rand.New(rand.NewPCG(3, 4))), now: epoch,
-			queued: map[PeerKey]int64{}, balance: map[PeerKey]Balance{}}
+			queued: map[PeerKey]int64{}, balance: map[PeerKey]Balance{}, inside: map[PeerKey]bool{}}
 		for len(script) >= 3 {
 			w.step(script[0], script[1], int64(script[2])<<10)
 			script = script[3:]
@@ -42,12 +43,14 @@ type world struct {
 	now     time.Time
 	queued  map[PeerKey]int64
 	balance map[PeerKey]Balance
+	inside  map[PeerKey]bool // as of so many insiders
+	of      uint64
 }
 
 func (w *world) step(op, who byte, n int64) {
 	peer := PeerKey(fmt.Sprint(who % 7))
 	b := w.balance[peer]
-	switch op % 12 {
+	switch op % 13 {
 	case 0, 1:
 		w.l.Queue(w.now, peer, n)
 		w.queued[peer] += n
@@ -78,11 +81,22 @@ func (w *world) step(op, who byte, n int64) {
 	case 11:
 		w.l.Restore(peer, Balance{n, int64(who) << 12})
 		w.balance[peer] = Balance{n, int64(who) << 12}
+	case 12:
+		w.l.OnPassed(w.now, peer, n)
 	}
 }
 
 func (w *world) check() {
 	w.t.Helper()
+	for who := range 7 {
+		peer := PeerKey(fmt.Sprint(who))
+		inside := w.l.Standing(peer) == Insider
+		if inside && !w.inside[peer] && w.of == w.l.Insiders() {
+			w.t.Fatalf("%s became an insider, and nothing tells of it", peer)
+		}
+		w.inside[peer] = inside
+	}
+	w.of = w.l.Insiders()
 	waiting := false
 	for peer, n := range w.queued {
 		waiting = waiting || n > 0

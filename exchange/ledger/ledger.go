@@ -21,6 +21,7 @@ type Ledger struct {
 	members   rotation // Group, each for itself
 	strangers rotation // Public who gave nothing, by prefix
 	debt      float64  // bytes of uplink owed to Group while both classes wait
+	insiders  uint64   // see Insiders
 	nets      nets
 }
 
@@ -73,6 +74,7 @@ func (l *Ledger) Class(peer PeerKey, c Class) {
 		return // it keeps its place
 	}
 	l.leave(a)
+	l.insiders++
 	a.class = c
 	l.enter(a)
 }
@@ -93,6 +95,7 @@ func (l *Ledger) Prefix(peer PeerKey, prefix string) {
 		return // it keeps its place
 	}
 	l.leave(a)
+	l.insiders++
 	l.nets.leave(a.net)
 	a.net = l.nets.join(key)
 	l.enter(a)
@@ -104,6 +107,7 @@ func (l *Ledger) Prefix(peer PeerKey, prefix string) {
 func (l *Ledger) Restore(peer PeerKey, b Balance) {
 	a := l.account(peer)
 	l.leave(a)
+	l.insiders++
 	a.balance = b
 	limit := float64(l.cfg.Remember)
 	a.deficit = l.unit * min(max(float64(b.Received-b.Sent), -limit), limit)
@@ -123,6 +127,9 @@ func (l *Ledger) Balance(peer PeerKey) Balance {
 func (l *Ledger) OnReceived(now time.Time, peer PeerKey, n int64) {
 	a := l.account(peer)
 	l.leave(a)
+	if a.balance.Received == 0 {
+		l.insiders++
+	}
 	a.balance.Received += max(0, n)
 	a.deficit += float64(max(0, n)) * l.scale(now)
 	l.enter(a)
@@ -134,6 +141,9 @@ func (l *Ledger) OnReceived(now time.Time, peer PeerKey, n int64) {
 func (l *Ledger) OnPassed(now time.Time, peer PeerKey, n int64) {
 	if a := l.peers[peer]; a != nil {
 		a.net.charge(-float64(max(0, n)) * l.scale(now))
+		if !a.net.passed {
+			l.insiders++
+		}
 		l.nets.pass(a.net)
 	}
 }
@@ -152,6 +162,10 @@ func (l *Ledger) Standing(peer PeerKey) Standing {
 	}
 	return Outsider
 }
+
+// Insiders counts what may have made an Insider of somebody: while it is the same,
+// nobody who was none has become one.
+func (l *Ledger) Insiders() uint64 { return l.insiders }
 
 // OnSent tells of n bytes sent to a peer. What is queued is Unqueue's.
 func (l *Ledger) OnSent(now time.Time, peer PeerKey, n int64) {
@@ -225,6 +239,7 @@ func (l *Ledger) OnGone(_ time.Time, peer PeerKey) {
 func (l *Ledger) account(peer PeerKey) *account {
 	a := l.peers[peer]
 	if a == nil {
+		l.insiders++
 		a = &account{key: peer, lot: l.rng.Uint64(), value: 1}
 		a.net = l.nets.join(alone(peer))
 		l.peers[peer] = a

@@ -106,7 +106,16 @@ func (w *world) step(op, a, b byte) {
 		for i := piece; w.alive[peer] && i < min(piece+count, worldPieces); i++ {
 			w.have[peer][i] = true
 		}
-		w.p.OnHave(w.now, peer, piece, count)
+		if q := w.p.peers[peer]; q != nil && a >= 128 {
+			gone := &Peer{have: q.have, gone: true}
+			var news []News
+			for i := range count {
+				news = append(news, News{q, piece + i}, News{gone, piece})
+			}
+			w.p.OnNews(w.now, news)
+		} else {
+			w.p.OnHave(w.now, peer, piece, count)
+		}
 	case 7:
 		for i := piece; w.alive[peer] && i < min(piece+int(op), worldPieces); i++ {
 			delete(w.have[peer], i)

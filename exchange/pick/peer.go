@@ -23,15 +23,21 @@ const (
 
 // peer is a connected peer of the download.
 type peer struct {
-	key     PeerKey
+	// What OnHave needs comes first: of thousands of peers it waits for memory.
+	have    set       // what it says that it has
+	ask     set       // have, less what it may not be asked for now
+	alive   time.Time // last sign of life
+	partial []int     // of have, what it is getting itself and passes on as it comes; ascending
+	claims  int       // pieces that it claims
+	refused refusals
+	seed    bool // counted in Picker.seeds
+	unhad   bool // took back a piece once: never counted as a seed again, which bounds what flapping costs
+	idle    bool // in Picker.idle
+	gone    bool
 	path    Path
-	rtt     time.Duration
-	have    set   // what it says that it has
-	ask     set   // have, less what it may not be asked for now
-	partial []int // of have, what it is getting itself and passes on as it comes; ascending
-	seed    bool  // counted in Picker.seeds
-	unhad   bool  // took back a piece once: never counted as a seed again, which bounds what flapping costs
 
+	key     PeerKey
+	rtt     time.Duration
 	tries   []*attempt // in the order asked
 	out     int        // bytes in flight
 	grown   int        // bytes the window may be at most: grows with what arrives
@@ -41,20 +47,16 @@ type peer struct {
 	honest  bool      // a piece of it was right
 	doubted bool      // a piece that it was getting was wrong
 	snubbed bool
+	hungry  bool          // in Picker.hungry
+	packed  bool          // in Picker.idle for want of a place
 	silent  time.Duration // without a block while asked, up to since
 	since   time.Time     // from when silence counts on; zero while nothing is in flight
-	alive   time.Time     // last sign of life
 
-	claims  int       // pieces that it claims
 	sulk    time.Time // its claims do not count until then
-	refused refusals
 	checkAt time.Time // when to look for what time brings, or before; zero: no need
 	check   int       // in Picker.checks
 	nth     uint64    // order of arrival
 	pos     int       // in Picker.order
-	hungry  bool      // in Picker.hungry
-	idle    bool      // in Picker.idle
-	packed  bool      // and for want of a place
 	none    uint64    // Picker.opened when it last had nothing to ask, plus one; 0: look
 	noneFar uint64    // the same, of what no better path holds
 	noneFew uint64    // Picker.fewer when it had nothing that hardly anybody has, plus one; 0: look
@@ -62,9 +64,12 @@ type peer struct {
 	left    int       // pieces left of it
 }
 
+// Peer is a connected peer as its Picker knows it, for OnNews.
+type Peer = peer
+
 // OnPeer tells of a connected peer, or that its path or round-trip time (0:
 // unknown) changed. It has nothing until OnHave.
-func (p *Picker) OnPeer(now time.Time, key PeerKey, path Path, rtt time.Duration) {
+func (p *Picker) OnPeer(now time.Time, key PeerKey, path Path, rtt time.Duration) *Peer {
 	p.clock(now)
 	path = min(path, Relay)
 	p.ranked = time.Time{}
@@ -77,7 +82,7 @@ func (p *Picker) OnPeer(now time.Time, key PeerKey, path Path, rtt time.Duration
 		q.path, q.rtt = path, rtt
 		p.check(q, p.now.Add(time.Millisecond)) // its patience may be shorter now
 		p.feedSoon(q)
-		return
+		return q
 	}
 	p.arrived++
 	q := &peer{
@@ -91,6 +96,7 @@ func (p *Picker) OnPeer(now time.Time, key PeerKey, path Path, rtt time.Duration
 	p.on[path]++
 	p.feedSoon(q)
 	p.crowd()
+	return q
 }
 
 // OnGone tells that a peer is no longer connected. What was asked of it is
@@ -113,6 +119,7 @@ func (p *Picker) OnGone(now time.Time, key PeerKey) {
 		}
 	}
 	delete(p.peers, key)
+	q.gone = true
 	if !q.checkAt.IsZero() {
 		heap.Remove(&p.checks, q.check)
 	}
@@ -139,9 +146,37 @@ func (p *Picker) OnAlive(now time.Time, key PeerKey) {
 // OnHave tells that a peer has count pieces from first on.
 func (p *Picker) OnHave(now time.Time, key PeerKey, first, count int) {
 	p.clock(now)
-	q := p.peers[key]
-	first, end := p.clip(first, count)
-	if q == nil || first >= end {
+	if q := p.peers[key]; q != nil {
+		first, end := p.clip(first, count)
+		p.had(q, first, end)
+	}
+}
+
+// News is that a peer has a piece.
+type News struct {
+	From  *Peer // of this Picker
+	Piece int
+}
+
+// OnNews is OnHave of many at once, for who keeps a Peer so that it need not be looked
+// up. News of who is gone by now are ignored.
+func (p *Picker) OnNews(now time.Time, news []News) {
+	p.clock(now)
+	for _, n := range news { // memory is waited for once, not once for each
+		if p.valid(n.Piece) && n.From.have.has(n.Piece) {
+			p.warm++
+		}
+	}
+	for _, n := range news {
+		if p.valid(n.Piece) && !n.From.gone {
+			p.had(n.From, n.Piece, n.Piece+1)
+		}
+	}
+}
+
+// had notes that a peer has the pieces from first to end.
+func (p *Picker) had(q *peer, first, end int) {
+	if first >= end {
 		return
 	}
 	q.alive = p.now

@@ -68,6 +68,7 @@ type Picker struct {
 	taken   []Request         // for the next Plan
 	judged  []*peer           // with offers that may be taken now
 	wake    time.Time         // see Deadline
+	warm    uint64            // so that OnNews looks ahead
 }
 
 // New returns a picker for pieces of the given sizes in bytes (1 and more).

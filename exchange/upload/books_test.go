@@ -64,7 +64,11 @@ func (w *world) step(kind, who, n byte) {
 	case 11:
 		w.partial(n&1, int(n)%7, int(n)/7)
 	case 9:
-		w.u.OnHave(w.now, key, n&1, int(n)%7, 1+int(n)%3)
+		if p := w.u.peers[key]; p != nil && n%2 == 0 {
+			w.u.OnNews(w.now, n&1, []News{{p, int(n) % 7}, {p, 70 + int(n)}, {&peer{gone: true}, 1}})
+		} else {
+			w.u.OnHave(w.now, key, n&1, int(n)%7, 1+int(n)%3)
+		}
 	}
 	w.check()
 }
@@ -198,6 +202,9 @@ func (w *world) check() {
 		}
 	}
 	for key, p := range w.u.peers {
+		if inside := w.u.ledger.Standing(key) == ledger.Insider; inside && !w.u.insider(p) {
+			w.t.Fatalf("%s is an insider, and not known to be", key)
+		}
 		sum, free, tied, offered, gratis, taken := 0, 0, 0, 0, 0, 0
 		for _, q := range p.parts {
 			n := w.u.ready(q)

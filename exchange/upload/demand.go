@@ -59,7 +59,12 @@ func (u *Uploads) outsider(p *peer) bool {
 // others say that they have is no copy: who says so and gives it to nobody is of no use to
 // anybody.
 func (u *Uploads) insider(p *peer) bool {
-	p.inside = p.inside || p.gave || u.ledger.Standing(p.key) == ledger.Insider
+	if p.inside || p.outside == u.ledger.Insiders()+1 {
+		return p.inside
+	}
+	if p.inside = p.gave || u.ledger.Standing(p.key) == ledger.Insider; !p.inside {
+		p.outside = u.ledger.Insiders() + 1
+	}
 	return p.inside
 }
 

@@ -41,16 +41,16 @@ func (b *book) begins(piece int) bool {
 
 // passed credits who alone had a piece from us that another peer has now: it was
 // passed on.
-func (u *Uploads) passed(now time.Time, key PeerKey, b *book, piece int) {
+func (u *Uploads) passed(now time.Time, to *peer, b *book, piece int) {
 	g, ok := b.only[piece]
-	if !ok || g.to == key {
+	if !ok || g.to == to.key {
 		return
 	}
-	from, to := u.peers[g.to], u.peers[key]
-	if to == nil || !to.served && !u.insider(to) {
+	if !to.served && !u.insider(to) {
 		return // who claims to have it before he had anything here proves nothing
 	}
 	delete(b.only, piece)
+	from := u.peers[g.to]
 	if from != nil && (from.place != to.place || from.place == "") {
 		u.ledger.OnPassed(now, g.to, int64(g.size))
 		u.expose(now, from)

@@ -79,10 +79,22 @@ type Uploads struct {
 	closed  bool      // outsiders are served nothing
 	shutAt  time.Time // since when, or since when none was let in
 	gavers  int       // peers that gave something
+	warm    uint64    // so that OnNews looks ahead
 }
 
 // peer is whom we send to.
 type peer struct {
+	// What OnHave needs comes first: of thousands of peers it waits for memory.
+	has     []holding
+	one     [1]holding // where has begins: mostly there is one root
+	outside uint64     // it was no insider then, see ledger.Insiders, plus one; 0: not known
+	inside  bool       // known to be an insider
+	gave    bool       // known to have given something
+	offers  bool       // it told of something that it has, and did not refuse it
+	refused bool       // it did
+	served  bool       // it was sent something
+	gone    bool
+
 	key      PeerKey
 	place    string        // where it is; "" if unknown
 	parts    []Part        // in the order asked
@@ -102,23 +114,16 @@ type peer struct {
 	spared   bool          // and its free parts
 	exposed  int           // blocks that the ledger knows of
 	gratis   int           // of these as free
-	gave     bool          // known to have given something
-	inside   bool          // known to be an insider
-	offers   bool          // it told of something that it has, and did not refuse it
-	refused  bool          // it did
 	giver    bool          // counted in givers
 	wants    bool          // counted in wanting
 	busy     int           // frames between Next and OnSent
 	root     RootKey
 	piece    int  // begun last; -1: none
 	turn     int  // bytes left of its turn, which is for the rest of one piece
-	served   bool // it was sent something
 	granted  bool // it was no outsider when the turn began
 	window   window
 	flights  []*flight     // not acknowledged, oldest first
 	took     time.Duration // until the last one was
-	has      []holding
-	gone     bool
 }
 
 // flight is a frame on its way.
@@ -154,10 +159,14 @@ func (u *Uploads) newWindow() window {
 // Ledger is what orders the peers: tell it of classes, values and prefixes.
 func (u *Uploads) Ledger() *ledger.Ledger { return u.ledger }
 
+// Peer is a peer as Uploads know it, for OnNews.
+type Peer = peer
+
 // OnPeer begins to serve a peer, from a balance on. One that is known begins anew.
-func (u *Uploads) OnPeer(now time.Time, key PeerKey, b ledger.Balance) {
+func (u *Uploads) OnPeer(now time.Time, key PeerKey, b ledger.Balance) *Peer {
 	u.OnGone(now, key)
 	p := &peer{key: key, piece: -1, window: u.newWindow()}
+	p.has = p.one[:0]
 	u.peers[key] = p
 	at, _ := slices.BinarySearchFunc(u.order, key, byKey)
 	u.order = slices.Insert(u.order, at, p)
@@ -165,6 +174,7 @@ func (u *Uploads) OnPeer(now time.Time, key PeerKey, b ledger.Balance) {
 	if b.Received > 0 {
 		u.gives(p)
 	}
+	return p
 }
 
 func byKey(p *peer, key PeerKey) int { return cmp.Compare(p.key, key) }
@@ -308,15 +318,43 @@ func (u *Uploads) remove(now time.Time, key PeerKey, match func(*Part) bool) {
 
 // OnHave tells that a peer of a root says it has count pieces from first on, and not all.
 func (u *Uploads) OnHave(now time.Time, key PeerKey, root RootKey, first, count int) {
-	p := u.peers[key]
 	b := u.open(root)
+	if p := u.peers[key]; p != nil {
+		u.had(now, p, b, first, count)
+	}
+}
+
+// News is that a peer has a piece.
+type News struct {
+	From  *Peer // of these Uploads
+	Piece int
+}
+
+// OnNews is OnHave of many at once, for who keeps a Peer so that it need not be looked
+// up. News of who is gone by now are ignored.
+func (u *Uploads) OnNews(now time.Time, root RootKey, news []News) {
+	b := u.open(root)
+	for _, n := range news { // memory is waited for once, not once for each
+		if h := &n.From.one[0]; h.has(n.Piece) {
+			u.warm++
+		}
+	}
+	for _, n := range news {
+		if !n.From.gone {
+			u.had(now, n.From, b, n.Piece, 1)
+		}
+	}
+}
+
+// had notes that a peer says it has count pieces from first on.
+func (u *Uploads) had(now time.Time, p *peer, b *book, first, count int) {
 	for i := range count {
-		u.passed(now, key, b, first+i)
-		if p != nil && u.insider(p) {
+		u.passed(now, p, b, first+i)
+		if u.insider(p) {
 			u.copied(now, p, b, first+i)
 		}
 	}
-	if p != nil && !p.offers && count > 0 && !p.refused {
+	if !p.offers && count > 0 && !p.refused {
 		p.offers = true
 		u.expose(now, p)
 	}

@@ -36,7 +36,7 @@ func (c *Crowd) tellClaim(p, but *peer, pieces []int, until time.Time, relayed i
 // onClaim takes a claim from a peer and tells it on as far as it is news.
 func (c *Crowd) onClaim(l *link, pieces []int, until time.Time, relayed int) {
 	p := l.self
-	if p.picker == nil || p.policy == nil || !l.known {
+	if p.picker == nil || p.policy == nil || l.asks == nil {
 		return
 	}
 	heard := p.policy.core.OnClaim

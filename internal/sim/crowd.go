@@ -88,6 +88,8 @@ type Crowd struct {
 	spread    int    // of these
 	copies    float64
 	worked    []time.Duration // time that lines worked, by second
+	learned   []pick.News     // scratch of learn
+	counted   []upload.News   // and of learnCopies
 }
 
 // New returns a crowd that has not begun.

@@ -54,9 +54,8 @@ func (c *Crowd) know(l *link) {
 	if p.picker == nil {
 		return
 	}
-	l.known = true
 	key := pick.PeerKey(l.other.key)
-	p.picker.OnPeer(now, key, c.cfg.Path, 2*l.delay)
+	l.asks = p.picker.OnPeer(now, key, c.cfg.Path, 2*l.delay)
 	p.policy.met(c, l.other.key)
 	l.other.says(func(first, count int) {
 		p.picker.OnHave(now, key, first, count)
@@ -400,28 +399,39 @@ func (c *Crowd) onHave(l *link, fresh []int) {
 
 // learn tells the picker of a peer the news.
 func (c *Crowd) learn(p *peer) {
-	now := c.clock()
+	now, learned := c.clock(), c.learned[:0]
 	for _, n := range p.unasked {
-		if !n.from.live || !n.from.known {
+		if n.from.asks == nil {
 			continue
 		}
 		for _, piece := range n.fresh {
-			p.picker.OnHave(now, pick.PeerKey(n.from.other.key), piece, 1)
-			p.policy.gained(c, p, n.from.other, piece, 1)
+			learned = append(learned, pick.News{From: n.from.asks, Piece: piece})
+			if p.policy != nil {
+				p.picker.OnNews(now, learned)
+				learned = learned[:0]
+				p.policy.gained(c, p, n.from.other, piece, 1)
+			}
 		}
 	}
+	p.picker.OnNews(now, learned)
+	c.learned = learned
 	clear(p.unasked)
 	p.unasked = p.unasked[:0]
 }
 
 // learnCopies tells the server of a peer the news.
 func (c *Crowd) learnCopies(p *peer) {
-	now := c.clock()
+	counted := c.counted[:0]
 	for _, n := range p.unsent {
+		if n.from.serves == nil {
+			continue
+		}
 		for _, piece := range n.fresh {
-			p.uploads.OnHave(now, ledger.PeerKey(n.from.other.key), root, piece, 1)
+			counted = append(counted, upload.News{From: n.from.serves, Piece: piece})
 		}
 	}
+	p.uploads.OnNews(c.clock(), root, counted)
+	c.counted = counted
 	clear(p.unsent)
 	p.unsent = p.unsent[:0]
 }
@@ -436,7 +446,7 @@ func (c *Crowd) dropPeer(l *link) {
 	for _, in := range l.pending {
 		c.cancel(l, in.piece)
 	}
-	l.pending, l.known = nil, false
+	l.pending, l.asks = nil, nil
 	l.self.picker.OnGone(c.clock(), pick.PeerKey(l.other.key))
 	l.self.policy.gone(c, l.self, l.other.key)
 	c.dropped++

@@ -73,7 +73,7 @@ func (c *Crowd) join(l *link) {
 		for _, side := range []*link{l, l.back} {
 			side.live = true
 			key, u := ledger.PeerKey(side.other.key), side.self.uploads
-			u.OnPeer(c.clock(), key, ledger.Balance{})
+			side.serves = u.OnPeer(c.clock(), key, ledger.Balance{})
 			u.OnPlace(key, side.other.spec.Prefix)
 			u.Ledger().Prefix(key, side.other.spec.Prefix)
 			if c.cfg.Private {
@@ -95,13 +95,14 @@ func (c *Crowd) part(l *link) {
 		if p.grab != nil {
 			p.grab.forget(side)
 		}
+		side.serves = nil
 		p.uploads.OnGone(c.clock(), ledger.PeerKey(side.other.key))
-		if p.picker != nil && side.known {
+		if p.picker != nil && side.asks != nil {
 			p.picker.OnGone(c.clock(), pick.PeerKey(side.other.key))
 			p.policy.gone(c, p, side.other.key)
 			c.poke(p)
 		}
-		side.known = false
+		side.asks = nil
 	}
 }
 
@@ -167,7 +168,7 @@ func (c *Crowd) lookAgain(p *peer) {
 	p.sought = c.now
 	c.raise(0, func(c *Crowd) {
 		for _, l := range p.links {
-			if l.live && !l.known {
+			if l.live && l.asks == nil {
 				c.know(l)
 			}
 		}

@@ -37,7 +37,7 @@ func (c *Crowd) unforward(l *link, piece int) {
 	p.uploads.Withdraw(c.clock(), root, piece)
 	for _, to := range p.links {
 		c.tell(to, func(c *Crowd) {
-			if to.other.picker != nil && to.back.known {
+			if to.other.picker != nil && to.back.asks != nil {
 				to.other.picker.OnUnhave(c.clock(), pick.PeerKey(p.key), piece, 1)
 				c.poke(to.other)
 			}
@@ -61,7 +61,7 @@ func (c *Crowd) tellPartial(p *peer) {
 	}
 	for _, to := range p.links {
 		c.tell(to, func(c *Crowd) {
-			if to.other.picker == nil || !to.back.known {
+			if to.other.picker == nil || to.back.asks == nil {
 				return
 			}
 			for _, piece := range coming {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/shoal-p2p/shoal/exchange/pick"
+	"github.com/shoal-p2p/shoal/exchange/upload"
 )
 
 // peer is a node of the swarm: its line, its server, and its download unless it
@@ -56,7 +57,9 @@ type peer struct {
 // link is a connection as one of its ends sees it.
 type link struct {
 	self, other *peer
-	back        *link // as the other end sees it
+	back        *link        // as the other end sees it
+	asks        *pick.Peer   // the other end as downloader's picker knows it; nil: not
+	serves      *upload.Peer // and as the server does
 	delay       time.Duration
 	live        bool
 	window      int           // bytes in flight at most
@@ -72,7 +75,6 @@ type link struct {
 
 	// As downloader.
 	pending []incoming
-	known   bool     // met, and told to the cores
 	request *request // that the other end, the origin, answers
 }
 
