@@ -14,6 +14,7 @@ type Ledger struct {
 	cfg   Config
 	rng   *rand.Rand
 	peers map[PeerKey]*account
+	last  *account  // found last: mostly it is the next, too; nil: none
 	epoch time.Time // deficits are in bytes of this time, see scale
 	unit  float64   // what a byte counts for at the last event
 
@@ -117,7 +118,7 @@ func (l *Ledger) Restore(peer PeerKey, b Balance) {
 // Balance returns the totals of a peer, zero if it is unknown. Keep them
 // before OnGone.
 func (l *Ledger) Balance(peer PeerKey) Balance {
-	if a := l.peers[peer]; a != nil {
+	if a := l.find(peer); a != nil {
 		return a.balance
 	}
 	return Balance{}
@@ -139,7 +140,7 @@ func (l *Ledger) OnReceived(now time.Time, peer PeerKey, n int64) {
 // that off what its prefix got from us: a seed is given nothing, and so knows
 // those whom it is of use to serve.
 func (l *Ledger) OnPassed(now time.Time, peer PeerKey, n int64) {
-	if a := l.peers[peer]; a != nil {
+	if a := l.find(peer); a != nil {
 		a.net.charge(-float64(max(0, n)) * l.scale(now))
 		if !a.net.passed {
 			l.insiders++
@@ -151,7 +152,7 @@ func (l *Ledger) OnPassed(now time.Time, peer PeerKey, n int64) {
 // Standing says whether a peer gave or passed on anything, and if not, whether it had
 // its turn. Members of the same private swarm are all insiders.
 func (l *Ledger) Standing(peer PeerKey) Standing {
-	a := l.peers[peer]
+	a := l.find(peer)
 	switch {
 	case a == nil:
 		return Newcomer
@@ -169,7 +170,7 @@ func (l *Ledger) Insiders() uint64 { return l.insiders }
 
 // OnSent tells of n bytes sent to a peer. What is queued is Unqueue's.
 func (l *Ledger) OnSent(now time.Time, peer PeerKey, n int64) {
-	a := l.peers[peer]
+	a := l.find(peer)
 	if a == nil || n <= 0 {
 		return
 	}
@@ -210,21 +211,21 @@ func (l *Ledger) QueueFree(_ time.Time, peer PeerKey, n int64) { l.wait(l.accoun
 
 // Unqueue takes back Queue: the bytes are about to be sent, or no longer asked.
 func (l *Ledger) Unqueue(_ time.Time, peer PeerKey, n int64) {
-	if a := l.peers[peer]; a != nil {
+	if a := l.find(peer); a != nil {
 		l.wait(a, -n, 0)
 	}
 }
 
 // UnqueueFree takes back QueueFree.
 func (l *Ledger) UnqueueFree(_ time.Time, peer PeerKey, n int64) {
-	if a := l.peers[peer]; a != nil {
+	if a := l.find(peer); a != nil {
 		l.wait(a, -n, -n)
 	}
 }
 
 // OnGone forgets a peer.
 func (l *Ledger) OnGone(_ time.Time, peer PeerKey) {
-	a := l.peers[peer]
+	a := l.find(peer)
 	if a == nil {
 		return
 	}
@@ -234,10 +235,19 @@ func (l *Ledger) OnGone(_ time.Time, peer PeerKey) {
 	l.strangers.forget(a)
 	l.nets.leave(a.net)
 	delete(l.peers, peer)
+	l.last = nil
+}
+
+// find returns the account of a peer, nil if it is unknown.
+func (l *Ledger) find(peer PeerKey) *account {
+	if l.last == nil || l.last.key != peer {
+		l.last = l.peers[peer]
+	}
+	return l.last
 }
 
 func (l *Ledger) account(peer PeerKey) *account {
-	a := l.peers[peer]
+	a := l.find(peer)
 	if a == nil {
 		l.insiders++
 		a = &account{key: peer, lot: l.rng.Uint64(), value: 1}

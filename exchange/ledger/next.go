@@ -58,7 +58,7 @@ func (a *account) reason() Reason {
 
 // Served is why Next named a peer last, "" if it never did.
 func (l *Ledger) Served(peer PeerKey) Reason {
-	if a := l.peers[peer]; a != nil {
+	if a := l.find(peer); a != nil {
 		return a.served
 	}
 	return ""
@@ -126,7 +126,11 @@ type accounts []*account
 func (h accounts) Len() int { return len(h) }
 
 func (h accounts) Less(i, j int) bool {
-	return cmp.Or(-cmp.Compare(h[i].deficit, h[j].deficit), cmp.Compare(h[i].lot, h[j].lot), cmp.Compare(h[i].key, h[j].key)) < 0
+	a, b := h[i], h[j]
+	if a.deficit != b.deficit {
+		return a.deficit > b.deficit
+	}
+	return cmp.Or(cmp.Compare(a.lot, b.lot), cmp.Compare(a.key, b.key)) < 0
 }
 
 func (h accounts) Swap(i, j int) {

@@ -58,7 +58,7 @@ func (p *Picker) chooseFrom(q *peer, not *set) int {
 
 // rarest chooses one of the rarest pieces of all that a peer has and not does
 // not, at random.
-func (p *Picker) rarest(q *peer, not, all *set, rarity []*set) int {
+func (p *Picker) rarest(q *peer, not, all *set, rarity []set) int {
 	if w, _ := common(all, &q.ask, not, 0); w < 0 {
 		return -1
 	}
@@ -66,8 +66,9 @@ func (p *Picker) rarest(q *peer, not, all *set, rarity []*set) int {
 	if !q.seed {
 		least = 1 // what it has has at least one holder
 	}
-	for _, s := range rarity[least:] {
-		if s == nil || s.len == 0 {
+	for k := least; k < len(rarity); k++ {
+		s := &rarity[k]
+		if s.len == 0 {
 			continue
 		}
 		if i := p.random(s, q, not); i >= 0 {

@@ -32,7 +32,7 @@ type Picker struct {
 	missing *set              // wanted and not here
 	open    *set              // nobody is at it, and peers may be asked
 	queued  *set              // waits in few queues, and more peers may be asked
-	rarity  [2 * tier]*set    // open, then queued, split by holders that are not seeds; nil until used
+	rarity  [2 * tier]set     // open, then queued, split by holders that are not seeds; without words until used
 	again   []int             // begun, and perhaps without a peer that delivers: to be asked first
 	held    map[int]bool      // another source fetches it
 	claims  map[int]claim     // somebody on the LAN fetches it from far

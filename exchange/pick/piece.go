@@ -111,8 +111,8 @@ func (p *Picker) move(i int, in uint8) {
 		p.opened++
 		p.rouse(i)
 	}
-	if p.rarity[in] == nil {
-		p.rarity[in] = newSet(len(p.pieces))
+	if p.rarity[in].words == nil {
+		p.rarity[in] = *newSet(len(p.pieces))
 	}
 	p.rarity[in].add(i)
 	if pc.in == nowhere && few(in) {

@@ -236,11 +236,13 @@ func (p *Picker) rank() {
 	}
 	p.ranked = p.now
 	slices.SortStableFunc(p.order, func(a, b *peer) int {
-		return cmp.Or(
-			cmp.Compare(btoi(a.snubbed), btoi(b.snubbed)),
-			cmp.Compare(a.path, b.path),
-			-cmp.Compare(a.meter.rate(), b.meter.rate()),
-			cmp.Compare(a.nth, b.nth))
+		switch {
+		case a.snubbed != b.snubbed:
+			return btoi(a.snubbed) - btoi(b.snubbed)
+		case a.path != b.path:
+			return int(a.path) - int(b.path)
+		}
+		return cmp.Or(-cmp.Compare(a.meter.rate(), b.meter.rate()), cmp.Compare(a.nth, b.nth))
 	})
 	for i, q := range p.order {
 		q.pos = i

@@ -63,7 +63,7 @@ func few(in uint8) bool { return in != nowhere && in%tier < 2 }
 // there is none. That it waits at a seed, too, does not matter: who leaves takes it away.
 func (p *Picker) sole(q *peer, holders int32) int {
 	for _, in := range []int32{holders, tier + holders} {
-		if s := p.rarity[in]; s != nil && s.len > 0 {
+		if s := &p.rarity[in]; s.len > 0 {
 			if i := p.random(s, q, nil); i >= 0 {
 				return i
 			}

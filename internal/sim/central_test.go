@@ -44,7 +44,8 @@ func TestCentralSchedule(t *testing.T) {
 				}
 			}
 			next(0)
-			for ev, ok := c.pop(); ok; ev, ok = c.pop() {
+			for c.first() < never {
+				ev := c.pop()
 				if ev.kind == arrived {
 					s.arrived(ev)
 				} else {

@@ -24,8 +24,8 @@ const (
 type event struct {
 	at    time.Duration // since epoch
 	lot   uint64        // by whose event it came of, drawn anew each time: nobody is always first
-	from  int           // whose that was, and
-	seq   uint64        // the how manieth: the order of events at one time
+	seq   uint64        // the how manieth of that it is
+	from  int32         // whose it was: the order of events at one time
 	kind  kind
 	first uint8 // of a unit: block
 	count uint8
@@ -38,74 +38,102 @@ type event struct {
 // engine is a virtual clock and what is to happen, earliest first.
 type engine struct {
 	now    time.Duration
-	events []event // a heap with four children a node
+	turns  []turn  // a heap with four children a node
+	events []event // where turns say, in no order
+	free   []int32 // places there
 	steps  uint64  // events that happened
+}
+
+// turn is what orders an event, mostly: the heap is moved about all the time, and so
+// is small.
+type turn struct {
+	at    time.Duration
+	lot   uint64
+	place int32
 }
 
 func (e *engine) clock() time.Time { return epoch.Add(e.now) }
 
+// first is when the first event is; never if there is none.
+func (e *engine) first() time.Duration {
+	if len(e.turns) == 0 {
+		return never
+	}
+	return e.turns[0].at
+}
+
 // add has an event happen.
 func (e *engine) add(ev event) {
-	e.events = append(e.events, ev)
-	i := len(e.events) - 1
+	t := turn{ev.at, ev.lot, int32(len(e.events))}
+	if n := len(e.free); n > 0 {
+		t.place, e.free = e.free[n-1], e.free[:n-1]
+		e.events[t.place] = ev
+	} else {
+		e.events = append(e.events, ev)
+	}
+	e.turns = append(e.turns, t)
+	i := len(e.turns) - 1
 	for i > 0 {
 		up := (i - 1) / 4
-		if !earlier(&ev, &e.events[up]) {
+		if !e.earlier(&t, &e.turns[up]) {
 			break
 		}
-		e.events[i] = e.events[up]
+		e.turns[i] = e.turns[up]
 		i = up
 	}
-	e.events[i] = ev
+	e.turns[i] = t
 }
 
-// pop takes the earliest event and moves the clock to it; false if there is none.
-func (e *engine) pop() (event, bool) {
-	if len(e.events) == 0 {
-		return event{}, false
-	}
-	top, n := e.events[0], len(e.events)-1
-	last := e.events[n]
-	e.events[n] = event{}
-	e.events = e.events[:n]
-	if n > 0 {
+// pop takes the earliest event, of those there are, and moves the clock to it.
+func (e *engine) pop() event {
+	top, n := e.turns[0], len(e.turns)-1
+	last := e.turns[n]
+	if e.turns = e.turns[:n]; n > 0 {
 		e.sift(last)
 	}
+	ev := &e.events[top.place]
+	was := *ev
+	ev.frame, ev.f = nil, nil // the rest outlives it anyway
+	e.free = append(e.free, top.place)
 	e.now = top.at
 	e.steps++
-	return top, true
+	return was
 }
 
-// sift puts ev where the top was, and restores the order.
-func (e *engine) sift(ev event) {
-	h, i := e.events, 0
+// sift puts t where the top was, and restores the order.
+func (e *engine) sift(t turn) {
+	h, i := e.turns, 0
 	for {
 		best := 4*i + 1
 		if best >= len(h) {
 			break
 		}
 		for c := best + 1; c < min(best+4, len(h)); c++ {
-			if earlier(&h[c], &h[best]) {
+			if e.earlier(&h[c], &h[best]) {
 				best = c
 			}
 		}
-		if !earlier(&h[best], &ev) {
+		if !e.earlier(&h[best], &t) {
 			break
 		}
 		h[i] = h[best]
 		i = best
 	}
-	h[i] = ev
+	h[i] = t
 }
 
-func earlier(a, b *event) bool {
-	switch {
-	case a.at != b.at:
+func (e *engine) earlier(a, b *turn) bool {
+	if a.at != b.at {
 		return a.at < b.at
-	case a.lot != b.lot:
-		return a.lot < b.lot
-	case a.from != b.from:
-		return a.from < b.from
 	}
-	return a.seq < b.seq
+	return a.lot < b.lot || a.lot == b.lot && e.before(a, b)
+}
+
+// before is earlier of two events at one time that come of the same.
+func (e *engine) before(a, b *turn) bool {
+	x, y := &e.events[a.place], &e.events[b.place]
+	if x.from != y.from {
+		return x.from < y.from
+	}
+	return x.seq < y.seq
 }

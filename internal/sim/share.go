@@ -70,10 +70,7 @@ func (c *Crowd) Run() Result {
 	run, stop := c.workers()
 	defer stop()
 	for c.lacking > 0 {
-		own, next := never, never
-		if len(c.events) > 0 {
-			own = c.events[0].at
-		}
+		own, next := c.first(), never
 		for _, s := range c.shares {
 			next = min(next, s.next())
 		}
@@ -81,8 +78,7 @@ func (c *Crowd) Run() Result {
 			break
 		}
 		if own <= next {
-			ev, _ := c.pop()
-			c.happen(ev)
+			c.happen(c.pop())
 			continue
 		}
 		run(min(own, next+max(c.ahead, 1)))
@@ -92,12 +88,7 @@ func (c *Crowd) Run() Result {
 }
 
 // next is when the next event of a share is.
-func (c *Crowd) next() time.Duration {
-	if len(c.events) > 0 {
-		return min(c.soonest, c.events[0].at)
-	}
-	return c.soonest
-}
+func (c *Crowd) next() time.Duration { return min(c.soonest, c.first()) }
 
 // collect takes what the shares told the whole crowd in a window.
 func (c *Crowd) collect() {
@@ -176,8 +167,8 @@ func (c *Crowd) pass(until time.Duration, all []*Crowd) {
 			c.add(ev)
 		}
 	}
-	for len(c.events) > 0 && c.events[0].at < until {
-		ev, _ := c.pop()
+	for c.first() < until {
+		ev := c.pop()
 		c.acts = ev.peer
 		c.happen(ev)
 	}
@@ -246,7 +237,7 @@ func (c *Crowd) stamp(ev *event) {
 		return
 	}
 	c.acts.begun++
-	ev.from, ev.seq = c.acts.index, c.acts.begun
+	ev.from, ev.seq = int32(c.acts.index), c.acts.begun
 	ev.lot = mix(uint64(ev.at) ^ uint64(ev.from)<<48)
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"runtime/debug"
 	"runtime/pprof"
 	"time"
 
@@ -119,7 +118,7 @@ func (o *options) rides(p *sim.Peer) {
 
 func main() {
 	o := flags()
-	debug.SetGCPercent(50) // what is used again soon is still in the cache
+	largePages(512 << 20)
 	if o.profile != "" {
 		f, err := os.Create(o.profile)
 		if err != nil {
