@@ -14,10 +14,9 @@ const (
 	EnoughPeers = 5
 )
 
-// Again decides when a download looks for providers again: once at the start,
-// then only while it has fewer than 5 peers or is not fed as fast as it needs,
-// with a pause that doubles from 10 s to 10 min. It knows no clock and is owned
-// by the download. The zero value has not asked yet.
+// Again decides when a download looks for providers again: at the start and later
+// only while it has fewer than 5 peers or is not fed as fast as it needs, with a pause
+// that doubles from 10 s to 10 min. It knows no clock and is owned by the download. The zero value has not asked yet.
 type Again struct {
 	First, Most time.Duration // the pauses; 10 s and 10 min if zero
 
@@ -37,12 +36,12 @@ func (a *Again) Asked(now time.Time) {
 // that it gets what it needs. After a time with enough, the pause starts small
 // again.
 func (a *Again) Next(now time.Time, peers int, fed bool) (at time.Time) {
-	if a.asked.IsZero() {
-		return now
-	}
 	if fed && peers >= EnoughPeers {
 		a.pause = cmp.Or(a.First, askAgainFirst)
 		return time.Time{}
+	}
+	if a.asked.IsZero() {
+		return now
 	}
 	return a.asked.Add(a.pause)
 }

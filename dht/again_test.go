@@ -31,6 +31,9 @@ func TestAgain(t *testing.T) {
 			// Hungry again: at once, then from 10 s.
 			{time.Hour, 8, false, 10 * time.Second}, {time.Hour, 8, false, time.Hour + 20*time.Second},
 		}},
+		{"enough from the start: not before that changes", Again{}, []step{
+			{0, 5, true, -1}, {time.Minute, 5, true, -1}, {time.Hour, 4, true, time.Hour}, {time.Hour, 4, true, time.Hour + 20*time.Second},
+		}},
 		{"enough makes the pause short again", Again{}, []step{
 			{0, 0, false, 0}, {10 * time.Second, 0, false, 10 * time.Second}, {11 * time.Second, 5, true, -1},
 			{12 * time.Second, 4, true, 20 * time.Second},

@@ -143,8 +143,8 @@ func TestFindFillsAddresses(t *testing.T) {
 				if len(got) != 1 || got[0].ID != holder.ID || len(got[0].Addrs) == 0 {
 					t.Errorf("found %v, want %v", got, holder)
 				}
-				if asked(pb.Message_FIND_NODE) < 2 {
-					t.Error("the provider was not looked up")
+				if asked(pb.Message_FIND_NODE) < 2-addrs { // of whom an address came in, may be asked for
+					t.Error("a provider was not looked up")
 				}
 			})
 		})

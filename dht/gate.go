@@ -20,7 +20,6 @@ type gate struct {
 	mu       sync.Mutex
 	handlers map[protocol.ID]network.StreamHandler
 	open     bool
-	probed   probed
 }
 
 // SetStreamHandler keeps the handler and registers it while the gate is open.

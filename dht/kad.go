@@ -73,12 +73,14 @@ type Kad struct {
 	batching chan struct{} // holds one value while ProvideMany runs
 	batch    *batch        // owned by who has put that value; nil until needed
 
-	joined chan struct{} // see Joined
-	news   chan struct{} // the same for keepFull
-	looked atomic.Int64  // when all servers of a small swarm were asked; nanoseconds since 1970
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
-	close  func() error
+	joined  chan struct{} // see Joined
+	news    chan struct{} // the same for keepFull
+	looked  atomic.Int64  // when all servers of a small swarm were asked; nanoseconds since 1970
+	counted atomic.Int64  // and how many there were
+	looking chan struct{} // holds one value while servers are looked for in a small table
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
+	close   func() error
 }
 
 var _ Router = (*Kad)(nil)
@@ -94,6 +96,7 @@ func NewKad(h host.Host, cfg KadConfig) (*Kad, error) {
 	k := &Kad{
 		cfg: cfg, host: &gate{Host: h}, log: cfg.Log, own: newOwnRecords(h.ID(), cfg.Held),
 		batching: make(chan struct{}, 1), joined: make(chan struct{}, 1), news: make(chan struct{}, 1),
+		looking: make(chan struct{}, 1),
 	}
 	if k.log == nil {
 		k.log = slog.New(slog.DiscardHandler)
@@ -146,9 +149,7 @@ func (k *Kad) options() []kad.Option {
 	if !cfg.Loopback {
 		opts = append(opts, kad.AddressFilter(dropLoopback))
 	}
-	if keep := cfg.RoutingTableFilter; keep != nil {
-		opts = append(opts, kad.RoutingTableFilter(func(_ any, p peer.ID) bool { return keep(p) }))
-	}
+	opts = append(opts, kad.RoutingTableFilter(k.admit))
 	if ask := cfg.QueryFilter; ask != nil {
 		opts = append(opts, kad.QueryFilter(func(_ any, p peer.AddrInfo) bool { return ask(p) }))
 	}

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/network"
+	kad "github.com/libp2p/go-libp2p-kad-dht"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
@@ -16,8 +16,9 @@ const (
 	// lookedLately is how long a lookup says who is in a small swarm. Servers that
 	// come meanwhile are met by themselves.
 	lookedLately = 30 * time.Second
-	// probeAgain is how soon a peer is named to kad-dht again.
-	probeAgain = 10 * time.Second
+	// lookSettle is how long those who meet at once may take to be connected: a lookup
+	// connects to all that are named, who connect to us by other ways meanwhile.
+	lookSettle = 2 * time.Second
 )
 
 // keepFull fills the routing table when servers were met while it knows few, and
@@ -35,7 +36,7 @@ func (k *Kad) keepFull(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-k.news:
-			soon.plan(time.Now().Add(joinSettle))
+			soon.plan(time.Now().Add(lookSettle))
 		case <-timer.C:
 		}
 		now := time.Now()
@@ -61,16 +62,28 @@ func (k *Kad) lookAround(ctx context.Context, all bool) {
 	if k.Size() == 0 {
 		return
 	}
-	if !all {
-		self := k.host.ID()
-		if nearest, err := k.lookup(ctx, string(self)); err != nil || len(nearest) < smallSwarm || apart(self, nearest) {
-			return
-		}
+	if !all && !k.lookForSelf(ctx) {
+		return
 	}
 	select {
 	case <-k.dht.RefreshRoutingTable():
 	case <-ctx.Done():
 	}
+}
+
+// lookForSelf reports whether there are buckets left to look for.
+func (k *Kad) lookForSelf(ctx context.Context) bool {
+	done, err := k.alone(ctx)
+	if err != nil {
+		return false
+	}
+	defer done()
+	if !k.overlooked() {
+		return false
+	}
+	self := k.host.ID()
+	nearest, err := k.lookup(ctx, string(self))
+	return err == nil && len(nearest) >= smallSwarm && !apart(self, nearest)
 }
 
 // apart reports whether one of the peers is not in the half of all keys that self is
@@ -81,62 +94,63 @@ func apart(self peer.ID, nearest []peer.ID) bool {
 	return slices.ContainsFunc(nearest, func(p peer.ID) bool { return half(p) != half(self) })
 }
 
-// lookup asks for the servers nearest to a key, and notes when they were all.
+// lookup asks for the servers nearest to a key, and notes when they were all, and how many.
 func (k *Kad) lookup(ctx context.Context, key string) ([]peer.ID, error) {
 	nearest, err := k.dht.GetClosestPeers(ctx, key)
 	if err == nil && len(nearest) < smallSwarm {
+		k.counted.Store(int64(k.Size()))
 		k.looked.Store(time.Now().UnixNano())
 	}
 	return nearest, err
 }
 
+// alone waits until nobody else looks for servers in a small table, since who comes next
+// need not ask then, and returns what lets the next one go on.
+func (k *Kad) alone(ctx context.Context) (done func(), err error) {
+	if k.Size() >= smallSwarm {
+		return func() {}, nil
+	}
+	select {
+	case k.looking <- struct{}{}:
+		return func() { <-k.looking }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// admit is asked by kad-dht whether a server may be kept. In a small table it puts him
+// there itself: kad-dht would first ask him who is near, so that everyone would ask
+// everyone of everyone. Who does not answer is thrown out by the first lookup, and
+// makes room for whoever did.
+func (k *Kad) admit(table any, p peer.ID) bool {
+	if keep := k.cfg.RoutingTableFilter; keep != nil && !keep(p) {
+		return false
+	}
+	if d, ok := table.(*kad.IpfsDHT); ok && d.RoutingTable().Size() < smallSwarm {
+		_, _ = d.RoutingTable().TryAddPeer(p, false, true) // if it cannot be, kad-dht asks him
+	}
+	return true
+}
+
+// overlooked reports whether there are so many servers that were not there at the
+// last lookup that these may be a swarm of their own. Single ones look for
+// themselves, and so are met.
+func (k *Kad) overlooked() bool {
+	return time.Since(time.Unix(0, k.looked.Load())) >= lookedLately || int64(k.Size()) > k.counted.Load()*3/2
+}
+
 // nearest are the servers nearest to a key: in a small swarm all, of whom nobody
 // need be asked if that was done a moment ago.
 func (k *Kad) nearest(ctx context.Context, key string) ([]peer.ID, error) {
+	done, err := k.alone(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	if time.Since(time.Unix(0, k.looked.Load())) < lookedLately {
 		if all := k.dht.RoutingTable().ListPeers(); len(all) > 0 && len(all) < smallSwarm {
 			return all, nil
 		}
 	}
 	return k.lookup(ctx, key)
-}
-
-// view is the network as kad-dht sees it. Whenever it adds a server to a small
-// table it probes all that are connected, and those again whose answers are on
-// the way; so each is named to it now and then only. Whoever is met it hears of
-// besides.
-type view struct {
-	network.Network
-	g *gate
-}
-
-// Network is what kad-dht is shown.
-func (g *gate) Network() network.Network { return view{g.Host.Network(), g} }
-
-// Peers leaves out who was named a moment ago.
-func (v view) Peers() []peer.ID {
-	v.g.mu.Lock()
-	defer v.g.mu.Unlock()
-	var out []peer.ID
-	out, v.g.probed = v.g.probed.fresh(time.Now(), v.Network.Peers())
-	return out
-}
-
-// probed is when peers were named to kad-dht.
-type probed map[peer.ID]time.Time
-
-// fresh returns those of peers that were not named lately, and who was named when
-// now; of those that are not among peers nothing is kept.
-func (n probed) fresh(now time.Time, peers []peer.ID) ([]peer.ID, probed) {
-	kept := make(probed, len(peers))
-	var out []peer.ID
-	for _, p := range peers {
-		at, ok := n[p]
-		if !ok || now.Sub(at) >= probeAgain {
-			at = now
-			out = append(out, p)
-		}
-		kept[p] = at
-	}
-	return out, kept
 }

@@ -216,7 +216,6 @@ func (n *Node) newDownload(ctx context.Context, a attempt) (d *download, shared 
 	for _, s := range n.exchange.Sessions() {
 		d.join(time.Now(), s)
 	}
-	n.announce(a.target.Root)
 	n.wg.Go(func() { d.run(loopCtx) })
 	return d, false, nil
 }
@@ -255,6 +254,9 @@ func (d *download) close(ctx context.Context) {
 	}
 	if d.trees.quarantine != "" {
 		os.Remove(d.trees.quarantine)
+	}
+	if !d.look.told {
+		d.n.announce(d.target.Root) // taken back if nothing is kept
 	}
 	d.n.exit(d)
 }

@@ -49,6 +49,7 @@ type lookup struct {
 	sampled time.Time // what peers moved was looked at
 	asked   time.Time // when the last lookup began
 	twice   bool      // one was made since this node was announced
+	told    bool      // this node is announced
 }
 
 func newLookup() lookup {
@@ -168,6 +169,10 @@ func (d *download) advanceLookup(ctx context.Context, now time.Time) time.Time {
 		l.dialing++
 		d.task(ctx, func() exchange.Event { return d.dial(ctx, info) })
 	}
+	if !l.told && !now.Before(d.introduced()) {
+		l.told = true
+		d.n.announce(d.target.Root)
+	}
 	next := l.crowd.Deadline()
 	if d.n.router == nil || l.running || d.phase == finishing {
 		return next
@@ -175,6 +180,9 @@ func (d *download) advanceLookup(ctx context.Context, now time.Time) time.Time {
 	at := l.again.Next(now, d.livePeers(), now.Sub(d.useful) < 5*time.Second)
 	if d.unseen(now) {
 		l.twice, at = true, now
+	}
+	if until := d.introduced(); at.Before(until) && !at.IsZero() {
+		at = until
 	}
 	if at.IsZero() || now.Before(at) {
 		return earlier(next, at)
@@ -190,6 +198,20 @@ func (d *download) advanceLookup(ctx context.Context, now time.Time) time.Time {
 func (d *download) lonely() bool {
 	n := d.n
 	return n.router == nil || n.router.Size() == 0 && n.mdns == nil && len(n.bootstrap()) == 0 && len(d.known) == 0
+}
+
+// introducing is how long peers that were named may take to introduce others.
+const introducing = 2 * time.Second
+
+// introduced is until when the DHT is neither asked nor told, since a peer that was
+// named introduces all others sooner. Lookups connect to everybody: half of those who
+// meet at once would have two connections. An origin waits for the first lookup. Zero if
+// it is not so.
+func (d *download) introduced() time.Time {
+	if d.look.rounds > 0 || len(d.known) == 0 || len(d.origins) > 0 || d.look.hopeful() == 0 {
+		return time.Time{}
+	}
+	return d.started.Add(introducing)
 }
 
 // unseen reports whether the first lookup began before this node could be found:
