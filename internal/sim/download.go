@@ -359,10 +359,10 @@ func (c *Crowd) batchSoon(p *peer) {
 func (c *Crowd) tellHave(p *peer, fresh []int) {
 	wait := c.standing(p)
 	for _, links := range p.groups() {
-		c.push(event{at: c.now + links[0].delay + wait, kind: call, peer: links[0].other, f: func(c *Crowd) {
+		c.push(event{at: c.now + links[0].delay + wait, kind: call, peer: links[0].self, f: func(c *Crowd) {
 			for _, l := range links {
-				c.acts = l.other
-				c.onHave(l.back, fresh)
+				c.acts = l.self
+				c.onHave(l, fresh)
 			}
 		}})
 	}

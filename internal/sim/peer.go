@@ -12,6 +12,13 @@ import (
 // peer is a node of the swarm: its line, its server, and its download unless it
 // holds everything.
 type peer struct {
+	// What news need comes first: of thousands of peers they wait for memory.
+	picker  *pick.Picker
+	grab    *grab // in its place, of one that grabs
+	policy  *spending
+	unasked []news // for the picker
+	unsent  []news // for the server
+
 	line
 	server
 	spec    Peer
@@ -22,15 +29,12 @@ type peer struct {
 	rng     *rand.Rand
 	links   []*link
 	byKey   map[string]*link
-	byHome  [][]*link // links by the share of the other end
+	byHome  [][]*link // links of the other ends, by their share
 	grouped int       // links when that was made
 	here    bool      // arrived and has not left
 
-	policy  *spending
 	free    []int // its free set
 	sending *link // whose unit is on the line
-	picker  *pick.Picker
-	grab    *grab // in its place, of one that grabs
 	have    []uint64
 	lies    []uint64 // what it says that it has, if that is not what it has
 	count   int      // pieces had
@@ -38,8 +42,6 @@ type peer struct {
 	partial map[int]*link // pieces that are passed on as they come, and from where
 	coming  []int         // of these, to be told
 	batch   bool          // of have is due
-	unasked []news        // for the picker
-	unsent  []news        // for the server
 
 	thinks  time.Duration // when the cores are asked after an event; negative: not
 	wakes   time.Duration // when they are asked without one

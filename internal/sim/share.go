@@ -259,7 +259,7 @@ func (c *Crowd) gain(piece int) {
 	}
 }
 
-// groups are the links of a peer whose other ends are in one share.
+// groups are the links of the others to a peer, those in one share together.
 func (p *peer) groups() [][]*link {
 	if p.grouped == len(p.links) {
 		return p.byHome
@@ -273,7 +273,7 @@ func (p *peer) groups() [][]*link {
 			at[l.other.home] = i
 			p.byHome = append(p.byHome, nil)
 		}
-		p.byHome[i] = append(p.byHome[i], l)
+		p.byHome[i] = append(p.byHome[i], l.back)
 	}
 	return p.byHome
 }
