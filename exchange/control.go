@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	patientFor = 250 * time.Millisecond // for which what is not urgent waits for a message that is
-	outWrite   = 16 << 10               // bytes that are written at once, passed by one message
+	patientFor = time.Second // for which what is not urgent waits for a message that is
+	outWrite   = 16 << 10    // bytes that are written at once, passed by one message
 )
 
 // outgoing is a message that waits to be written. One that is patient goes with the

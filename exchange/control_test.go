@@ -36,7 +36,7 @@ func TestPatient(t *testing.T) {
 			t.Errorf("who lacks it hears after %v", took)
 		}
 		listen(p[0], (*pb.Message).GetHave)
-		if took := time.Since(start); took < 200*time.Millisecond || took > 400*time.Millisecond {
+		if took := time.Since(start); took < patientFor-50*time.Millisecond || took > patientFor+150*time.Millisecond {
 			t.Errorf("who has it hears after %v", took)
 		}
 	})
@@ -71,7 +71,7 @@ func TestPatientWhereEnoughHave(t *testing.T) {
 		for h := listen(p[enough], (*pb.Message).GetHave); h.Runs[0] != 1; {
 			h = listen(p[enough], (*pb.Message).GetHave)
 		}
-		if took := time.Since(start); took < 200*time.Millisecond || took > 400*time.Millisecond {
+		if took := time.Since(start); took < patientFor-50*time.Millisecond || took > patientFor+150*time.Millisecond {
 			t.Errorf("it hears after %v", took)
 		}
 	})

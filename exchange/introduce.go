@@ -22,7 +22,7 @@ const (
 	tellSoon   = 5 * time.Second // between tellings in a peer's first minute
 	tellLate   = time.Minute     // and after it
 	tellSooner = time.Minute
-	leastTold  = 3            // who knows as many as we do is told of so many at random: they may be others
+	leastTold  = 1            // of whom who knows as many as we do is told at random: it may be another
 	mostHeard  = 4 * maxPeers // peers of which it is noted who told us of them
 	mostTold   = 3 * maxPeers // records that are taken of a peer of a root at once; one a second more
 )

@@ -112,7 +112,7 @@ func (r *Root) refresh(h Held) {
 	}
 }
 
-// Have says that pieces are here now; peers learn of it within 100 ms, or 0.3 s where
+// Have says that pieces are here now; peers learn of it within 100 ms, or about 1 s where
 // that does not matter.
 func (r *Root) Have(pieces ...int) {
 	r.mu.Lock()
