@@ -19,6 +19,7 @@ type lane struct {
 	closed  bool
 	slots   int // free
 	uploads *upload.Uploads
+	pacer   *pacer
 	queues  map[ledger.PeerKey]*Session // one a session that lives
 }
 
@@ -28,6 +29,7 @@ func newLane(maxFrame, slots int, rng *rand.Rand) *lane {
 	l := &lane{
 		slots:   slots,
 		uploads: upload.New(upload.Config{Block: Block, MaxFrame: maxFrame, MaxQueued: maxQueued, MaxBusy: perPeer}, rng),
+		pacer:   newPacer(),
 		queues:  map[ledger.PeerKey]*Session{},
 	}
 	l.wake = sync.NewCond(&l.mu)
@@ -129,6 +131,7 @@ func (l *lane) next() (to *Session, p upload.Part, ok bool) {
 // choose takes what goes out next, and a slot for it. mu is held.
 func (l *lane) choose(now time.Time) (*Session, upload.Part, bool) {
 	key, p, ok := l.uploads.Next(now)
+	l.pacer.set(l.uploads.Pace())
 	if !ok {
 		if at := l.uploads.Deadline(); !at.IsZero() {
 			l.alarm.Reset(at.Sub(now))

@@ -38,7 +38,7 @@ func (s *Session) writeFrame(l *lane, f frame, body []byte) error {
 			return fmt.Errorf("%v acknowledges nothing", s.Peer)
 		}
 		head := appendFrame(s.head[:0], f)
-		return s.x.server.limit.steps(s.ctx, s.Path(), len(body), func(from, to int) error {
+		write := func(from, to int) error {
 			s.data.SetWriteDeadline(time.Now().Add(frameTimeout)) // an error shows in the write itself
 			if from == 0 {
 				n, err := s.begin(head, body[:to])
@@ -54,6 +54,9 @@ func (s *Session) writeFrame(l *lane, f frame, body []byte) error {
 				return fmt.Errorf("write to %v: %w", s.Peer, err)
 			}
 			return nil
+		}
+		return s.x.server.limit.steps(s.ctx, s.Path(), len(body), func(from, to int) error {
+			return l.pacer.steps(s.ctx, from, to, write)
 		})
 	})
 }

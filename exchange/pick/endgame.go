@@ -10,6 +10,12 @@ import (
 // became sooner than the one asked.
 const lateEvery = 250 * time.Millisecond
 
+// A second copy is taken of a piece that takes so long and so many times as long.
+const (
+	lateLeast = time.Second
+	lateTimes = 3
+)
+
 // endgame asks for second copies when all that is missing is in flight: of
 // what would be finished last, at peers that have room and would be sooner by
 // at least a tenth. The first copy that verifies wins; Done cancels the other.
@@ -55,6 +61,12 @@ func (p *Picker) late() []late {
 		return cmp.Or(-cmp.Compare(a.left, b.left), cmp.Compare(a.piece, b.piece))
 	})
 	return list
+}
+
+// tooLate reports whether an attempt will take so much longer than the whole piece would
+// of another peer that it is had twice.
+func (p *Picker) tooLate(a *attempt, q *peer) bool {
+	return p.remaining(a) >= max(lateLeast, lateTimes*p.eta(q, p.rest(a.piece, 0)))
 }
 
 // double asks a peer for a piece that others were asked for and take long with.

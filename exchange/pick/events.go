@@ -68,12 +68,13 @@ func (p *Picker) OnOffer(now time.Time, key PeerKey, piece int) {
 	}
 }
 
-// take takes an offer, unless another peer is bound to send the piece.
+// take takes an offer, unless another peer is bound to send the piece and does not
+// take long.
 func (p *Picker) take(a *attempt) {
 	q, piece := a.peer, a.piece
 	for _, b := range slices.Clone(p.tries[piece]) {
 		switch {
-		case b == a || b.stalled():
+		case b == a || b.stalled() || b.late && !a.late && p.tooLate(b, q):
 		case b.bound():
 			p.cancel(a)
 			return

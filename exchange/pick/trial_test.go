@@ -110,3 +110,42 @@ func TestTrialSwap(t *testing.T) {
 		t.Errorf("it is asked %+v instead, want one piece that it sends", plan.Requests)
 	}
 }
+
+// The offer of a second copy is taken if the first takes long, and longer by far, though
+// its peer is bound to send it.
+func TestLateOffer(t *testing.T) {
+	t.Parallel()
+	const size = 1 << 20
+	for _, c := range []struct {
+		name string
+		took time.Duration // for a quarter of the piece
+		want bool
+	}{{"slow", 5 * time.Second, true}, {"soon", 200 * time.Millisecond, false}} {
+		p := New(Config{}, []int{size, size}, rand.New(rand.NewPCG(1, 2)))
+		p.WantAll(epoch)
+		p.OnPeer(epoch, "slow", WAN, 0)
+		p.OnHave(epoch, "slow", 0, 2)
+		first := p.Advance(epoch).Requests[0].Piece
+		p.OnBlocks(epoch, "slow", first, 1)
+		p.OnPeer(epoch, "quick", WAN, 0)
+		p.OnHave(epoch, "quick", 1-first, 1)
+		p.Advance(epoch)
+		p.OnBlocks(epoch, "quick", 1-first, 16)
+		p.OnPiece(epoch, "quick", 1-first, true)
+		p.OnHave(epoch, "quick", first, 1)
+		now := epoch
+		for range 3 {
+			now = now.Add(c.took / 3)
+			p.OnBlocks(now, "slow", first, 1)
+		}
+		if !slices.ContainsFunc(p.Advance(now).Requests, func(q Request) bool { return q.Peer == "quick" && q.Piece == first }) {
+			t.Fatalf("%s: no second copy is asked", c.name)
+		}
+		p.OnOffer(now, "quick", first)
+		plan := p.Advance(now)
+		taken := slices.ContainsFunc(plan.Requests, func(q Request) bool { return q.Peer == "quick" && q.Piece == first && q.Again })
+		if taken != c.want {
+			t.Errorf("%s: taken %v, cancels %v", c.name, taken, plan.Cancels)
+		}
+	}
+}

@@ -1,6 +1,9 @@
 package upload
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // prompts is within how many times of what the buffers may hold, beyond a round trip,
 // a peer acknowledges whose own line is not what holds us up.
@@ -12,12 +15,17 @@ func (u *Uploads) full(now time.Time) bool {
 		u.wakeAt(now.Add(u.line.roomIn()))
 		return true
 	}
-	if float64(u.line.out) < u.line.prompt(0) || !u.crammed(now) {
+	if float64(u.line.out) < u.line.prompt(0) || u.spread() || !u.crammed(now) {
 		return false
 	}
 	u.wakeAt(now.Add(u.line.buffered() / 4))
 	return true
 }
+
+// spread reports whether we are given nothing and are asked for nothing that is to be had
+// here alone: what a seed has begun then, others have as well. It serves as many at once
+// as like, who may all be slow.
+func (u *Uploads) spread() bool { return u.gavers == 0 && !slices.ContainsFunc(u.order, u.sole) }
 
 // crammed reports whether so much is on the way to peers who acknowledge soon that it
 // waits in our own line, whatever is reckoned.

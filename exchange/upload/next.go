@@ -189,8 +189,20 @@ func (u *Uploads) OnSent(now time.Time, key PeerKey, part Part, ok bool) {
 	p.busy--
 	if !ok {
 		u.drop(now, p, part.bytes(u.cfg.Block))
+	} else {
+		p.wrote(now, part.bytes(u.cfg.Block))
 	}
 	u.expose(now, p)
+}
+
+// wrote notes that the oldest flight of so many bytes that was not is written.
+func (p *peer) wrote(now time.Time, bytes int) {
+	for _, f := range p.flights {
+		if f.bytes == bytes && f.written.IsZero() {
+			f.written = now
+			return
+		}
+	}
 }
 
 // drop takes back the newest flight of so many bytes.
@@ -224,6 +236,7 @@ func (u *Uploads) OnAcked(now time.Time, key PeerKey, n int) {
 	p.window.came(took)
 	p.window.pull(n, took, u.line.waited(f.behind)+u.line.buffered()+u.cfg.Ahead)
 	u.line.arrive(now, f, took-p.window.trip)
+	u.adjust(now, p, f)
 	u.expose(now, p)
 }
 
@@ -264,7 +277,7 @@ func (u *Uploads) expose(now time.Time, p *peer) {
 	}
 	p.exposed, p.gratis = want, free
 	u.give(now, p, want > 0 && p.gave)
-	u.want(now, p, !u.outsider(p) && (want > 0 || p.promised > 0 && p.mute == 0))
+	u.want(now, p, !u.outsider(p) && (want > 0 || p.promised > 0 && p.mute == 0 && !p.window.full()))
 }
 
 // gives notes that a peer gave something once.

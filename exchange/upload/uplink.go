@@ -70,8 +70,11 @@ func (l *uplink) rate() float64 {
 	if l.bytes == 0 || l.time < uplinkKnown {
 		return uplinkGuess
 	}
-	return max(l.bytes/l.time, l.best.rate(), uplinkLeast)
+	return max(l.mean(), l.best.rate(), uplinkLeast)
 }
+
+// mean is what was acknowledged in the last time, in bytes/s.
+func (l *uplink) mean() float64 { return l.bytes / max(l.time, uplinkKnown) }
 
 // buffered is for how long the buffers may hold what to send: Ahead, or up to
 // mostAheads if a piece takes longer.

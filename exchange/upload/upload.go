@@ -64,6 +64,8 @@ type Uploads struct {
 	books   map[RootKey]*book
 	last    *book // asked for last; nil: none
 	line    uplink
+	pace    pace
+	got     time.Time // when somebody gave us something last
 	wake    time.Time
 	turns   []*peer   // whose turn has begun and is not over, in the order of begin
 	offers  []Offer   // for Offers
@@ -131,8 +133,9 @@ type flight struct {
 	peer    *peer
 	bytes   int
 	at      time.Time
-	behind  float64 // bytes in our own line before it, as reckoned
-	checked int     // uplink.checks by then
+	behind  float64   // bytes in our own line before it, as reckoned
+	checked int       // uplink.checks by then
+	written time.Time // zero: it is being written
 }
 
 // New returns Uploads without peers.
@@ -373,6 +376,7 @@ func (u *Uploads) OnReceived(now time.Time, key PeerKey, n int64) {
 	if p := u.peers[key]; p != nil {
 		u.ledger.OnReceived(now, key, n)
 		if n > 0 {
+			u.got = now
 			u.gives(p)
 		}
 		u.expose(now, p)
