@@ -8,6 +8,7 @@ const (
 	paceSpan  = 500 * time.Millisecond // after which the pace is judged
 	longLag   = 150 * time.Millisecond // what comes so long after it was written, beyond the round trip, has waited
 	shortLag  = 50 * time.Millisecond  // it has not
+	fullLag   = 800 * time.Millisecond // no program takes so long to start
 	lagSpans  = 2                      // in which all has waited, before a pace is set: who starts a program is late as well
 	paceLess  = 0.5                    // times the pace, when all waits
 	paceKept  = 5 * time.Second        // after we were given something
@@ -54,7 +55,7 @@ func (p *pace) judge(rate float64) {
 		switch {
 		case p.rate > 0:
 			p.rate = max(p.rate*paceLess, paceLeast)
-		case p.late >= lagSpans && rate < paceBelow:
+		case (p.late >= lagSpans || p.lag > fullLag) && rate < paceBelow:
 			p.rate = max(rate*paceLess, paceLeast)
 		}
 	case p.lag < shortLag && p.rate > 0:

@@ -75,15 +75,15 @@ func TestPaceEnds(t *testing.T) {
 		p.came(now, now.Add(-time.Millisecond), lag, rate)
 		return p.rate
 	}
-	if got := span(time.Second, 100e3); got != 0 {
+	if got := span(500*time.Millisecond, 100e3); got != 0 {
 		t.Errorf("%.0f bytes/s after the first span", got)
 	}
 	span(0, 100e3)
-	span(time.Second, 100e3)
-	if got := span(time.Second, 10e6); got != 0 {
+	span(500*time.Millisecond, 100e3)
+	if got := span(500*time.Millisecond, 10e6); got != 0 {
 		t.Errorf("%.0f bytes/s for a line of 10 MB/s", got)
 	}
-	if got := span(time.Second, 100e3); got != 50e3 {
+	if got := span(500*time.Millisecond, 100e3); got != 50e3 {
 		t.Fatalf("%.0f bytes/s, want half of 100,000", got)
 	}
 	spans := 0
