@@ -2,18 +2,17 @@ package exchange
 
 import (
 	"context"
-	"time"
 
 	"golang.org/x/time/rate"
 )
 
-// paceStep is for how long a step of a frame that is paced takes.
-const paceStep = 50 * time.Millisecond
+// paceStep is how many bytes of a frame that is paced are written at once: three packets.
+const paceStep = 4 << 10
 
 // pacer writes frames no faster than a slow line carries them.
 type pacer struct{ b *rate.Limiter }
 
-func newPacer() *pacer { return &pacer{rate.NewLimiter(rate.Inf, leastBurst)} }
+func newPacer() *pacer { return &pacer{rate.NewLimiter(rate.Inf, paceStep)} }
 
 // set changes the pace, in bytes/s; 0: at once.
 func (p *pacer) set(pace float64) {
@@ -21,25 +20,21 @@ func (p *pacer) set(pace float64) {
 	if pace == 0 {
 		limit = rate.Inf
 	}
-	if limit == p.b.Limit() {
-		return
+	if limit != p.b.Limit() {
+		p.b.SetLimit(limit)
 	}
-	if pace > 0 {
-		p.b.SetBurst(max(leastBurst, int(pace*paceStep.Seconds())))
-	}
-	p.b.SetLimit(limit)
 }
 
 // steps calls f for the parts of what lies between two offsets, one behind the other,
-// each when it is due.
+// each when it is due. It ends with the first error.
 func (p *pacer) steps(ctx context.Context, from, to int, f func(from, to int) error) error {
-	if p.b.Limit() == rate.Inf {
-		return f(from, to)
-	}
 	for from < to {
-		step := min(to-from, p.b.Burst())
-		if err := p.b.WaitN(ctx, step); err != nil {
-			return err
+		step := to - from
+		if p.b.Limit() != rate.Inf {
+			step = min(step, paceStep)
+			if err := p.b.WaitN(ctx, step); err != nil {
+				return err
+			}
 		}
 		if err := f(from, from+step); err != nil {
 			return err
