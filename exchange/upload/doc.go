@@ -44,6 +44,10 @@
 // to each peer no more is on the way than its own line takes (window.go). What is on the
 // way to those who acknowledge soon waits in our own line, and is bounded as well
 // (crammed.go): a holder has few pieces begun at a time, and who is killed takes little.
+// A seed that gave everything away once serves as many at once as can take it.
+//
+// A slow line is written to no faster than it carries while we are given something
+// ourselves, so that our acknowledgements and requests do not wait in it (pace.go).
 //
 // Read Uploads next, then uplink.go.
 package upload
