@@ -12,7 +12,7 @@ const lateEvery = 250 * time.Millisecond
 
 // A second copy is taken of a piece that takes so long and so many times as long.
 const (
-	lateLeast = time.Second
+	lateLeast = 3 * time.Second
 	lateTimes = 3
 )
 
