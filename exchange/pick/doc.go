@@ -38,7 +38,7 @@
 // are replaced, and last it is reported by Dead. In the endgame, when all that
 // is missing is in flight, a second copy of a piece is asked of a peer that
 // would finish sooner, and the loser is cancelled. If that peer offers it first, it
-// is taken when the other still needs a second, and three times as long.
+// is taken when the other still needs three seconds, and three times as long.
 //
 // # Near before far
 //
