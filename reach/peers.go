@@ -180,6 +180,17 @@ func (n *notifiee) Connected(_ network.Network, c network.Conn) {
 	}
 }
 
+// catchUp hears of the connections that were made before anybody listened: whoever joins
+// a swarm connects at once.
+func (r *Reach) catchUp() {
+	n := (*notifiee)(r)
+	for _, c := range r.inner.Network().Conns() {
+		if n.Connected(r.inner.Network(), c); c.IsClosed() {
+			n.Disconnected(r.inner.Network(), c)
+		}
+	}
+}
+
 // called reports whether it is this node's part to begin: it made the connection
 // over the relay.
 func (m *met) called() bool {

@@ -158,6 +158,7 @@ func (r *Reach) Start(h host.Host) error {
 	h.SetStreamHandler(r.id("relay"), r.hearRelay)
 	r.open.Store(true)
 	r.inner.Network().Notify((*notifiee)(r))
+	r.catchUp()
 	r.wg.Go(func() { r.watch(sub) })
 	r.wg.Go(r.mind)
 	r.tell()
