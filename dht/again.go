@@ -16,7 +16,8 @@ const (
 
 // Again decides when a download looks for providers again: at the start and later
 // only while it has fewer than 5 peers or is not fed as fast as it needs, with a pause
-// that doubles from 10 s to 10 min. It knows no clock and is owned by the download. The zero value has not asked yet.
+// that doubles from 10 s to 10 min. It knows no clock and is owned by the download. The
+// zero value has not asked yet.
 type Again struct {
 	First, Most time.Duration // the pauses; 10 s and 10 min if zero
 

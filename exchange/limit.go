@@ -61,15 +61,23 @@ func (l *limiter) steps(ctx context.Context, p Path, n int, f func(from, to int)
 	if l.b == nil || !l.limits(p) {
 		return f(0, n)
 	}
-	for at := 0; at < n; {
-		step := min(n-at, l.b.Burst())
-		if err := l.b.WaitN(ctx, step); err != nil {
+	return steps(ctx, l.b, 0, n, f)
+}
+
+// steps is limiter.steps of what lies between two offsets; without a limit, all at once.
+func steps(ctx context.Context, b *rate.Limiter, from, to int, f func(from, to int) error) error {
+	for from < to {
+		step := to - from
+		if b.Limit() != rate.Inf {
+			step = min(step, b.Burst())
+			if err := b.WaitN(ctx, step); err != nil {
+				return err
+			}
+		}
+		if err := f(from, from+step); err != nil {
 			return err
 		}
-		if err := f(at, at+step); err != nil {
-			return err
-		}
-		at += step
+		from += step
 	}
 	return nil
 }

@@ -28,18 +28,5 @@ func (p *pacer) set(pace float64) {
 // steps calls f for the parts of what lies between two offsets, one behind the other,
 // each when it is due. It ends with the first error.
 func (p *pacer) steps(ctx context.Context, from, to int, f func(from, to int) error) error {
-	for from < to {
-		step := to - from
-		if p.b.Limit() != rate.Inf {
-			step = min(step, paceStep)
-			if err := p.b.WaitN(ctx, step); err != nil {
-				return err
-			}
-		}
-		if err := f(from, from+step); err != nil {
-			return err
-		}
-		from += step
-	}
-	return nil
+	return steps(ctx, p.b, from, to, f)
 }

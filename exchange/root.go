@@ -155,8 +155,8 @@ func (r *Root) announce() {
 	}
 }
 
-// enough is how many peers have a piece when it does not matter any more who is next: a
-// line of 25 Mbit/s takes longer to send a piece than others wait for the news.
+// enough is how many peers have a piece when it does not matter any more who is next:
+// who lacks it can ask one of them meanwhile.
 const enough = 4
 
 // scarce are those of pieces that fewer than enough peers have told of. mu is held.

@@ -15,7 +15,7 @@ func (u *Uploads) full(now time.Time) bool {
 		u.wakeAt(now.Add(u.line.roomIn()))
 		return true
 	}
-	if float64(u.line.out) < u.line.prompt(0) || u.spread() || !u.crammed(now) {
+	if float64(u.line.out) < u.line.prompt(0) || !u.crammed(now) || u.spread() {
 		return false
 	}
 	u.wakeAt(now.Add(u.line.buffered() / 4))

@@ -8,7 +8,7 @@ const (
 	paceSpan  = 500 * time.Millisecond // after which the pace is judged
 	longLag   = 150 * time.Millisecond // what comes so long after it was written, beyond the round trip, has waited
 	shortLag  = 50 * time.Millisecond  // it has not
-	fullLag   = 800 * time.Millisecond // no program takes so long to start
+	fullLag   = 800 * time.Millisecond // programs that start were up to 0.55 s late
 	lagSpans  = 2                      // in which all has waited, before a pace is set: who starts a program is late as well
 	paceLess  = 0.5                    // times the pace, when all waits
 	paceKept  = 5 * time.Second        // after we were given something

@@ -77,7 +77,7 @@ type Uploads struct {
 	hidden  []*peer   // whose tied parts the ledger does not know of for that reason
 	plain   int       // blocks that are ready and not tied
 	demand  demand
-	wanting int       // peers that are no outsiders, and could be sent something or were promised it
+	wanting int       // peers that are no outsiders, and could be sent something or were promised it and take it
 	closed  bool      // outsiders are served nothing
 	shutAt  time.Time // since when, or since when none was let in
 	gavers  int       // peers that gave something
