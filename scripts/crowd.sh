@@ -93,6 +93,9 @@ crowd_host() {
 }
 declare -A crowd_made=()
 
+# A switch has no packet filter to ask, where the kernel would ask one for every frame.
+crowd_unfiltered='for f in /proc/sys/net/bridge/bridge-nf-call-*; do [ ! -e "$f" ] || echo 0 >"$f"; done'
+
 # crowd_hosts: the switch and every host of this crowd. Hosts are kept for later runs.
 crowd_hosts() {
 	local i known=()
@@ -101,7 +104,7 @@ crowd_hosts() {
 		crowd_id=cl$$
 		add_netns "${crowd_id}sw" &&
 			ip -n "${crowd_id}sw" link add br0 type bridge forward_delay 0 mcast_snooping 0 &&
-			ip -n "${crowd_id}sw" link set br0 up || return
+			ip -n "${crowd_id}sw" link set br0 up && ip netns exec "${crowd_id}sw" sh -c "$crowd_unfiltered" || return
 	fi
 	holders=() peers=() riders=()
 	for ((i = 1; i <= crowd[holders]; i++)); do
@@ -229,7 +232,9 @@ kept=0
 # crowd_watch: begin to watch the first holder's link: when the content is spread,
 # and when it leaves.
 crowd_watch() {
-	ip netns exec "${crowd_id}h1" "$labwatch" -size "$bytes" "$home/p*.got" "$home/.p*.got.shoal-partial*" \
+	local least=0 # one holder has to send it all before it can be elsewhere
+	((crowd[holders] > 1)) || least=$bytes
+	ip netns exec "${crowd_id}h1" "$labwatch" -size "$bytes" -least "$least" "$home/p*.got" "$home/.p*.got.shoal-partial*" \
 		>"$home/spread.out" 2>"$home/spread.err" &
 	pids[$!]=1 extra[spread]=$!
 	crowd_await spread ready || return

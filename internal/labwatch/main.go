@@ -18,18 +18,19 @@ const (
 
 func main() {
 	size := flag.Int64("size", 0, "bytes of the content")
+	least := flag.Int64("least", 0, "look at no file before so many bytes were sent")
 	sent := flag.Int64("sent", 0, "end when so many bytes were sent")
 	end := flag.Int("end", 0, "then end the process with this id")
 	statistics := flag.String("statistics", "/sys/class/net/eth0/statistics", "where the counters of the link are")
 	flag.Parse()
-	if err := run(*size, *sent, *statistics, flag.Args(), *end); err != nil {
+	if err := run(*size, *least, *sent, *statistics, flag.Args(), *end); err != nil {
 		fmt.Fprintln(os.Stderr, "labwatch:", err)
 		os.Exit(1)
 	}
 }
 
 // run watches the files that the patterns match; those may come and go.
-func run(size, most int64, statistics string, patterns []string, end int) error {
+func run(size, least, most int64, statistics string, patterns []string, end int) error {
 	if size <= 0 && most <= 0 {
 		return fmt.Errorf("nothing to wait for; usage: labwatch -size BYTES PATTERN... or labwatch -sent BYTES")
 	}
@@ -43,7 +44,7 @@ func run(size, most int64, statistics string, patterns []string, end int) error 
 		if err != nil {
 			return err
 		}
-		if most > 0 && now-from >= most || size > 0 && whole(size, patterns) {
+		if most > 0 && now-from >= most || size > 0 && now-from >= least && whole(size, patterns) {
 			fmt.Println(now - from)
 			return terminate(end)
 		}
