@@ -227,7 +227,7 @@ line_churn() {
 	begin "of whom ${crowd[leave]} leave, the holder at 1.1 copies"
 	measure shoal || return
 	stay=$((crowd[peers] - crowd[leave]))
-	line "who stays, of them done" "" "$stay" "$(each "$stay - x + 0.001 * (x == $stay)" ${got[shoal.lost]})" 1
+	line "not done, who stays" "" "${got[shoal.lost]}" "$stay" 0
 }
 
 # line_simulation: crowds larger than a lab holds, by the same decisions in virtual
