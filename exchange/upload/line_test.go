@@ -102,6 +102,20 @@ func newLine(rate float64, trip time.Duration) *line {
 	return &line{u: New(Config{}, rand.New(rand.NewPCG(1, 2))), rate: rate, trip: trip, now: now, free: now, got: map[PeerKey]int{}}
 }
 
+// The few bytes with which a dag-pb leaf goes beyond whole blocks need no frame of their own.
+func TestSmallRest(t *testing.T) {
+	t.Parallel()
+	for rest, want := range map[int]int{0: 2, 14: 2, block / 8: 2, block/8 + 1: 3, block: 3} {
+		l := newLine(3<<20, time.Millisecond)
+		l.u.OnPeer(l.now, peerOf(0), ledger.Balance{})
+		l.u.Queue(l.now, peerOf(0), Part{Root: 1, Count: (4*block + rest + block - 1) / block, Size: 4*block + rest})
+		l.run(l.now.Add(time.Second))
+		if len(l.sent) != want || l.got[peerOf(0)] != 4*block+rest {
+			t.Errorf("%d bytes beyond 4 blocks: %d frames, want %d, with %d bytes", rest, len(l.sent), want, l.got[peerOf(0)])
+		}
+	}
+}
+
 // Whatever the line is like, it is kept busy, and its buffers are kept short.
 func TestWindow(t *testing.T) {
 	t.Parallel()

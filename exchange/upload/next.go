@@ -120,7 +120,7 @@ func (u *Uploads) take(now time.Time, p *peer) Part {
 	u.letIn(now, p)
 	p.root, p.piece = part.Root, part.Piece
 	u.owe(p, &part, -part.Count)
-	if n := min(u.frame(p), u.ready(part)); part.Count > n {
+	if n := u.whole(part, min(u.frame(p), u.ready(part))); part.Count > n {
 		rest := &p.parts[i]
 		rest.First, rest.Count, rest.begun = part.First+n, part.Count-n, true
 		u.owe(p, rest, rest.Count)
@@ -177,6 +177,17 @@ func (u *Uploads) rarest(p *peer, may func(int, *Part) bool) int {
 // the line does not run dry between two acknowledgements.
 func (u *Uploads) frame(p *peer) int {
 	return min(max(u.line.most()/2/u.cfg.Block, 1), max(int(p.window.limit)/2/u.cfg.Block, 1), u.cfg.MaxFrame)
+}
+
+// whole is n blocks of a part, or one more if that is hardly anything, as what the frame
+// of a dag-pb leaf adds to a payload of whole blocks: it goes along, for no frame of its own.
+func (u *Uploads) whole(part Part, n int) int {
+	left := part
+	left.First, left.Count = part.First+n, part.Count-n
+	if left.Count == 1 && n < u.ready(part) && left.bytes(u.cfg.Block) <= u.cfg.Block/8 {
+		n++
+	}
+	return n
 }
 
 // OnSent tells that a frame of Next was handed to the transport, or was not:
