@@ -88,7 +88,6 @@ func (r *Root) passed(piece int) {
 		r.x.server.cache.adopt(f.lent)
 	}
 	r.x.server.cache.release(f.lent)
-	r.x.server.whole(r, piece)
 }
 
 // retract ends the passing on of pieces of which nothing more comes, and tells those
@@ -184,7 +183,7 @@ func (s *server) partial(r *Root, piece, blocks int) {
 	}
 }
 
-// whole tells the lanes that a piece is here that was passed on before.
+// whole tells the lanes that a piece is here.
 func (s *server) whole(r *Root, piece int) {
 	for _, l := range s.lanes {
 		l.update(func(now time.Time) { l.uploads.OnWhole(now, r, piece) })

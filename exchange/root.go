@@ -121,6 +121,7 @@ func (r *Root) Have(pieces ...int) {
 			r.fresh = append(r.fresh, p)
 		}
 		r.passed(p)
+		r.x.server.whole(r, p)
 	}
 	r.mu.Unlock()
 	r.x.announceSoon()

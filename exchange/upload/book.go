@@ -1,5 +1,7 @@
 package upload
 
+import "slices"
+
 // book is what is known of a root.
 type book struct {
 	root    RootKey
@@ -40,6 +42,7 @@ func (u *Uploads) Forget(root RootKey) {
 	}
 	delete(u.books, root)
 	u.last = nil
+	u.soles = slices.DeleteFunc(u.soles, func(l solePiece) bool { return l.of == b })
 	for _, p := range u.order {
 		p.forget(b)
 	}
@@ -52,9 +55,21 @@ type holding struct {
 	pieces []uint64 // one bit each
 }
 
-func (h *holding) has(piece int) bool {
+func (h *holding) has(piece int) bool { return has(h.pieces, piece) }
+
+// has reports whether a piece is in a set of one bit each.
+func has(set []uint64, piece int) bool {
 	w := piece >> 6
-	return w < len(h.pieces) && h.pieces[w]>>(piece&63)&1 == 1
+	return w < len(set) && set[w]>>(piece&63)&1 == 1
+}
+
+// with is a set with a piece in it.
+func with(set []uint64, piece int) []uint64 {
+	if w := piece >> 6; w >= len(set) {
+		set = slices.Grow(set, w+1-len(set))[:w+1]
+	}
+	set[piece>>6] |= 1 << (piece & 63)
+	return set
 }
 
 // holds returns what a peer has of a root: mostly what was looked for last.

@@ -18,11 +18,17 @@ func (u *Uploads) Next(now time.Time) (PeerKey, Part, bool) {
 	for {
 		u.restrain(now)
 		full := u.full(now)
+		if p, i := u.passOn(now, full); p != nil {
+			if !p.begun(&p.parts[i]) {
+				p.turn = 0
+			}
+			return p.key, u.send(now, p, i), true
+		}
 		if (full || u.plain == 0) && (u.shut || u.ties == 0) {
 			break
 		}
 		if p := u.goOn(); p != nil && !full {
-			return p.key, u.send(now, p), true
+			return p.key, u.send(now, p, u.choose(p)), true
 		}
 		key, ok := u.ledger.Next(now)
 		if !ok {
@@ -51,14 +57,14 @@ func (u *Uploads) Next(now time.Time) (PeerKey, Part, bool) {
 			break
 		}
 		p.turn = 0
-		return p.key, u.send(now, p), true
+		return p.key, u.send(now, p, u.choose(p)), true
 	}
 	return "", Part{}, false
 }
 
 // send takes a frame off a peer's queue and puts it on the way.
-func (u *Uploads) send(now time.Time, p *peer) Part {
-	part := u.take(now, p)
+func (u *Uploads) send(now time.Time, p *peer, i int) Part {
+	part := u.take(now, p, i)
 	u.ledger.OnSent(now, p.key, int64(part.bytes(u.cfg.Block)))
 	p.busy++
 	p.served = true
@@ -103,8 +109,7 @@ func (p *peer) goesOn(such func(*Part) bool) bool {
 func (p *peer) begun(q *Part) bool { return q.Piece == p.piece && !q.Tied && q.Root == p.root }
 
 // take takes a frame off a peer's queue.
-func (u *Uploads) take(now time.Time, p *peer) Part {
-	i := u.choose(p)
+func (u *Uploads) take(now time.Time, p *peer, i int) Part {
 	part := p.parts[i]
 	if part.First == 0 {
 		u.given(p, part)
@@ -128,6 +133,9 @@ func (u *Uploads) take(now time.Time, p *peer) Part {
 	} else {
 		p.parts = append(p.parts[:i], p.parts[i+1:]...)
 	}
+	if part.First*u.cfg.Block+part.bytes(u.cfg.Block) == part.Size {
+		u.endSole(u.open(part.Root), part.Piece)
+	}
 	u.add(p, part, -part.Count)
 	p.turn -= part.bytes(u.cfg.Block)
 	return part
@@ -136,10 +144,10 @@ func (u *Uploads) take(now time.Time, p *peer) Part {
 // choose returns which part of a peer's queue goes out: what is urgent, then the
 // piece begun last, then the one of which fewest copies are known.
 func (u *Uploads) choose(p *peer) int {
-	begun := -1
+	begun, last := -1, false
 	best := u.rarest(p, func(i int, q *Part) bool {
-		if begun < 0 && !p.barred && (p.begun(q) || q.begun) {
-			begun = i
+		if own := p.begun(q); !p.barred && !last && (own || q.begun && begun < 0) {
+			begun, last = i, own
 		}
 		return !q.Tied
 	})

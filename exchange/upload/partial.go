@@ -21,9 +21,11 @@ func (u *Uploads) OnPartial(now time.Time, root RootKey, piece, blocks int) {
 
 // OnWhole ends that: the piece is here.
 func (u *Uploads) OnWhole(now time.Time, root RootKey, piece int) {
-	if b := u.find(root); b != nil && b.passes(piece) {
+	b := u.open(root)
+	if b.passes(piece) {
 		u.arrive(now, root, piece, func() { delete(b.partial, piece) })
 	}
+	u.addSole(b, piece)
 }
 
 // Withdraw ends it as well, since nothing more comes: what was asked of the piece is

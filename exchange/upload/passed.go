@@ -31,11 +31,8 @@ func (u *Uploads) given(p *peer, part Part) {
 
 // begins notes that a piece is sent, and reports whether it ever was before.
 func (b *book) begins(piece int) bool {
-	if w := piece >> 6; w >= len(b.sent) {
-		b.sent = append(b.sent, make([]uint64, w+1-len(b.sent))...)
-	}
-	before := b.sent[piece>>6]>>(piece&63)&1 == 1
-	b.sent[piece>>6] |= 1 << (piece & 63)
+	before := has(b.sent, piece)
+	b.sent = with(b.sent, piece)
 	return before
 }
 

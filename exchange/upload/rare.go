@@ -1,9 +1,6 @@
 package upload
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // Known is how many copies of a piece are known of, those of seeds left out.
 func (u *Uploads) Known(root RootKey, piece int) int {
@@ -23,13 +20,10 @@ func (b *book) known(piece int) int {
 // copied notes that a peer has a piece, or will have it soon.
 func (u *Uploads) copied(now time.Time, p *peer, b *book, piece int) {
 	h := p.holds(b)
-	if w := piece >> 6; w >= len(h.pieces) {
-		h.pieces = slices.Grow(h.pieces, w+1-len(h.pieces))[:w+1]
-	}
 	if h.has(piece) {
 		return
 	}
-	h.pieces[piece>>6] |= 1 << (piece & 63)
+	h.pieces = with(h.pieces, piece)
 	if n := len(b.copies); piece >= n {
 		b.copies = append(b.copies, make([]uint8, max(piece+1, min(2*n, 1<<20))-n)...)
 	}
@@ -97,11 +91,13 @@ func (p *Part) alone() bool { return !p.Tied && !p.Urgent && !p.promised && !p.b
 
 // uncount takes what a peer has out of the count: it leaves. A count that went
 // beyond what it can say stays there.
-func (p *peer) uncount() {
+func (u *Uploads) uncount(p *peer) {
 	for _, h := range p.has {
 		for i := range h.of.copies {
 			if c := &h.of.copies[i]; h.has(i) && *c < 255 {
-				*c--
+				if *c--; *c == 0 && has(h.of.sent, i) {
+					u.addSole(h.of, i)
+				}
 			}
 		}
 	}

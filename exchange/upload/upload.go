@@ -67,15 +67,16 @@ type Uploads struct {
 	pace    pace
 	got     time.Time // when somebody gave us something last
 	wake    time.Time
-	turns   []*peer   // whose turn has begun and is not over, in the order of begin
-	offers  []Offer   // for Offers
-	asked   []offered // without an answer
-	mutes   []*peer   // who are offered nothing for a while
-	ties    int       // blocks that are tied and not offered
-	owed    int       // blocks that are promised or of pieces that were begun, those of who does not answer left out
-	shut    bool      // so many that nothing more is offered
-	hidden  []*peer   // whose tied parts the ledger does not know of for that reason
-	plain   int       // blocks that are ready and not tied
+	turns   []*peer     // whose turn has begun and is not over, in the order of begin
+	offers  []Offer     // for Offers
+	asked   []offered   // without an answer
+	mutes   []*peer     // who are offered nothing for a while
+	ties    int         // blocks that are tied and not offered
+	owed    int         // blocks that are promised or of pieces that were begun, those of who does not answer left out
+	shut    bool        // so many that nothing more is offered
+	hidden  []*peer     // whose tied parts the ledger does not know of for that reason
+	soles   []solePiece // pieces that nobody else is known to have, in the order in which they came
+	plain   int         // blocks that are ready and not tied
 	demand  demand
 	wanting int       // peers that are no outsiders, and could be sent something or were promised it and take it
 	closed  bool      // outsiders are served nothing
@@ -198,7 +199,7 @@ func (u *Uploads) OnGone(now time.Time, key PeerKey) {
 	if p.gave {
 		u.gavers--
 	}
-	p.uncount()
+	u.uncount(p)
 	u.asked = slices.DeleteFunc(u.asked, func(o offered) bool { return o.peer == p })
 	u.mutes = slices.DeleteFunc(u.mutes, func(q *peer) bool { return q == p })
 	for _, f := range p.flights {
@@ -355,6 +356,7 @@ func (u *Uploads) had(now time.Time, p *peer, b *book, first, count int) {
 		u.passed(now, p, b, first+i)
 		if u.insider(p) {
 			u.copied(now, p, b, first+i)
+			u.endSole(b, first+i)
 		}
 	}
 	if !p.offers && count > 0 && !p.refused {
