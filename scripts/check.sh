@@ -114,8 +114,8 @@ for target in windows/amd64 darwin/arm64 linux/arm64 linux/amd64 darwin/amd64 wi
 	# Cold, each takes about a minute on two cores; CI must end within 15.
 	if [ "$target" = "$(go env GOHOSTOS)/$(go env GOHOSTARCH)" ]; then
 		continue
-	elif [ -n "${CI:-}" ] && ((SECONDS > 720)); then
-		skip "build, vet $target" "12 minutes have passed"
+	elif [ -n "${CI:-}" ] && ((SECONDS > 600)); then
+		skip "build, vet $target" "10 minutes have passed"
 	else
 		step "build, vet $target" cross "${target%/*}" "${target#*/}"
 	fi

@@ -31,7 +31,7 @@ crowd_hold() {
 	link=
 	for host in "${holders[@]}"; do
 		crowd_await "$host" "shoal: ready" || return
-		cid=$("$shoal" --dir "$home/$host" add -q "$content" 2>"$home/$host.say") || {
+		cid=$("$shoal" --dir "$home/$host" add -q --profile "${crowd[profile]}" "$content" 2>"$home/$host.say") || {
 			why="add: $(tail -n 1 "$home/$host.say")"
 			return 1
 		}

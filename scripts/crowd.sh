@@ -22,6 +22,7 @@ declare -A crowd=()
 #   path    what the hosts are to each other: wan when each is alone in its subnet,
 #           lan when they share one
 #   swarm   open or private
+#   profile which pieces the content has: unixfs-v1-2025 of 1 MiB, unixfs-v0-2015 of 256 KiB
 #   stay    yes: a node for each peer, which serves on when its get is done; no: a
 #           get that ends
 #   over    the peers come at random times within so many seconds; the same ones
@@ -34,6 +35,7 @@ declare -A crowd=()
 crowd_set() {
 	local pair
 	crowd=([peers]=16 [size]=64 [holders]=1 [up_holder]=50 [up]=25 [down]=100 [path]=wan [swarm]=open [stay]=yes
+		[profile]=unixfs-v1-2025
 		[over]=0 [seed]=1 [riders]=0 [rider]=passive [leave]=0 [give]=0)
 	for pair in "$@"; do
 		crowd[${pair%%=*}]=${pair#*=}

@@ -5,7 +5,7 @@
 . scripts/crowd.sh
 . scripts/chart.sh
 
-lines=(sixteen thirtytwo large four holders growth arrivals riders trusted churn simulation)
+lines=(sixteen thirtytwo large four small holders growth arrivals riders trusted churn simulation)
 : "${runs:=1}" "${work:=$(crowd_disk)}"
 
 prepare() {
@@ -121,6 +121,22 @@ line_four() {
 	against_bound 1.25
 }
 
+# line_small: the same in pieces as small as libtorrent's.
+line_small() {
+	local pieces="in pieces of 256 KiB"
+	scenario peers=16 size=64 profile=unixfs-v0-2015
+	begin "at 50/25/100 $pieces"
+	measure shoal || return
+	against_bound 1.12 1.08
+	line "got twice, content" % "${got[shoal.duplicates]}" 100 0.01
+	line "control traffic, content" % "${got[shoal.control]}" 100 0.005
+	scenario peers=4 size=16 up_holder=100 up=50 down=200 profile=unixfs-v0-2015
+	begin "at 100/50/200 $pieces"
+	measure shoal || return
+	against_bound 1.25
+	crowd_leaves "$pieces" profile=unixfs-v0-2015
+}
+
 line_holders() {
 	local one
 	scenario peers=1 size=64 up_holder=25 down=200
@@ -221,10 +237,14 @@ line_trusted() {
 	line "last peer, in the open one" s "${got[shoal.last]}" "$open" 1.02
 }
 
-line_churn() {
-	local stay
-	scenario peers=16 size=64 leave=8 give=1.1
-	begin "of whom ${crowd[leave]} leave, the holder at 1.1 copies"
+line_churn() { crowd_leaves ""; }
+
+# crowd_leaves WORDS NAME=VALUE...: half of the crowd leaves.
+crowd_leaves() {
+	local stay words=$1
+	shift
+	scenario peers=16 size=64 leave=8 give=1.1 "$@"
+	begin "of whom ${crowd[leave]} leave, the holder at 1.1 copies${words:+, $words}"
 	measure shoal || return
 	stay=$((crowd[peers] - crowd[leave]))
 	line "not done, who stays" "" "${got[shoal.lost]}" "$stay" 0
