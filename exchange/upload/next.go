@@ -133,8 +133,8 @@ func (u *Uploads) take(now time.Time, p *peer, i int) Part {
 	} else {
 		p.parts = append(p.parts[:i], p.parts[i+1:]...)
 	}
-	if part.First*u.cfg.Block+part.bytes(u.cfg.Block) == part.Size {
-		u.endSole(u.open(part.Root), part.Piece)
+	if b := u.open(part.Root); part.First*u.cfg.Block+part.bytes(u.cfg.Block) == part.Size && p.holds(b).has(part.Piece) {
+		u.endSole(b, part.Piece)
 	}
 	u.add(p, part, -part.Count)
 	p.turn -= part.bytes(u.cfg.Block)

@@ -59,7 +59,7 @@ func (u *Uploads) passOn(now time.Time, full bool) (to *peer, part int) {
 // it: who is being sent it and lacks least, or was offered it, or else who is likely to
 // have it first, of insiders if one of them asks; nil for nobody.
 func (u *Uploads) heir(now time.Time, l solePiece) (to *peer, part int) {
-	best, begun := time.Duration(0), false
+	soonest, least := time.Duration(0), 0 // of those who wait; blocks left of who is being sent it
 	for _, p := range u.order {
 		if p.barred || p.spared || u.outsider(p) {
 			continue
@@ -70,13 +70,13 @@ func (u *Uploads) heir(now time.Time, l solePiece) (to *peer, part int) {
 		}
 		q := &p.parts[i]
 		switch {
-		case q.First > 0 || q.promised:
-			if left := time.Duration(q.Count); !begun || left < best {
-				to, part, begun, best = p, i, true, left
+		case q.begun || q.promised || p.begun(q):
+			if least == 0 || q.Count < least {
+				to, part, least = p, i, q.Count
 			}
-		case begun || l.of.known(l.piece) > 0 || q.Tied && now.Before(p.muted) || p.window.full():
-		case to == nil || u.wait(p) < best:
-			to, part, best = p, i, u.wait(p)
+		case least > 0 || l.of.known(l.piece) > 0 || q.Tied && now.Before(p.muted) || p.window.full():
+		case to == nil || u.wait(p) < soonest:
+			to, part, soonest = p, i, u.wait(p)
 		}
 	}
 	return to, part

@@ -134,6 +134,11 @@ func TestSoleAgain(t *testing.T) {
 		t.Errorf("%d blocks of others go before it", n)
 	}
 	l.u.OnWhole(l.now, 1, 20)
+	l.u.Queue(l.now, peerOf(0), Part{Root: 1, Piece: 20, First: 12, Count: 4, Size: 16 * block})
+	l.run(l.now.Add(time.Second))
+	if len(l.u.soles) != 1 {
+		t.Errorf("%v are sole after a part of one was sent", l.u.soles)
+	}
 	if l.u.Forget(1); len(l.u.soles) > 0 {
 		t.Errorf("%v are sole, of a root that is forgotten", l.u.soles)
 	}
