@@ -239,12 +239,12 @@ line_trusted() {
 
 line_churn() { crowd_leaves ""; }
 
-# crowd_leaves WORDS NAME=VALUE...: half of the crowd leaves.
+# crowd_leaves WORDS NAME=VALUE...: half of the crowd leaves, and its holder.
 crowd_leaves() {
 	local stay words=$1
 	shift
 	scenario peers=16 size=64 leave=8 give=1.1 "$@"
-	begin "of whom ${crowd[leave]} leave, the holder at 1.1 copies${words:+, $words}"
+	begin "of whom ${crowd[leave]} leave, ${words:-the holder at 1.1 copies}"
 	measure shoal || return
 	stay=$((crowd[peers] - crowd[leave]))
 	line "not done, who stays" "" "${got[shoal.lost]}" "$stay" 0
