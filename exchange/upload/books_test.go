@@ -249,13 +249,19 @@ func (w *world) check() {
 	if w.u.owed != owed {
 		w.t.Fatalf("%d blocks owed of %d", w.u.owed, owed)
 	}
+	w.checkSoles()
+	if _, ok := w.u.ledger.Next(w.now); ok != waits {
+		w.t.Fatalf("the ledger says that someone waits: %v; want %v", ok, waits)
+	}
+}
+
+// checkSoles looks at the list of what nobody else has.
+func (w *world) checkSoles() {
+	w.t.Helper()
 	for i, l := range w.u.soles {
 		if w.u.books[l.of.root] != l.of || slices.Contains(w.u.soles[:i], l) || i >= mostSole {
 			w.t.Fatalf("piece %d is sole, at place %d", l.piece, i)
 		}
-	}
-	if _, ok := w.u.ledger.Next(w.now); ok != waits {
-		w.t.Fatalf("the ledger says that someone waits: %v; want %v", ok, waits)
 	}
 }
 
