@@ -22,8 +22,8 @@
 // Before all else a piece that came and that nobody else is known to have goes to one
 // peer, an insider if one asks for it (sole.go): who leaves takes it along.
 //
-// Of what a peer asked for, what is urgent for a reader comes first, then the rest of a piece that was
-// begun, then the piece of which fewest copies are known: those that insiders said
+// Of what a peer asked for, what is urgent for a reader comes first, then the rest of
+// a piece that was begun, then the piece of which fewest copies are known: those that insiders said
 // they have, and those that were sent from here. So a holder gives every piece
 // away about once before it gives any twice, although those who ask choose at
 // random.
